@@ -1,0 +1,59 @@
+"""Score how physically possible 3D human motion is, thousands of clips in one call.
+
+Names are imported on first use (PEP 562): JAX costs seconds, and `phymotion-jax --help` needs none.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from phymotion_jax._version import __version__
+
+if TYPE_CHECKING:
+    from phymotion_jax.body.humanoid import Humanoid
+    from phymotion_jax.errors import MotionError, PhyMotionError, Status
+    from phymotion_jax.io import load_motion
+    from phymotion_jax.motion import Motion, MotionBatch
+    from phymotion_jax.presets import Preset
+    from phymotion_jax.report import Report
+    from phymotion_jax.scorer import Scorer, score
+
+_HOMES = {
+    "Humanoid": "phymotion_jax.body.humanoid",
+    "Motion": "phymotion_jax.motion",
+    "MotionBatch": "phymotion_jax.motion",
+    "MotionError": "phymotion_jax.errors",
+    "PhyMotionError": "phymotion_jax.errors",
+    "Preset": "phymotion_jax.presets",
+    "Report": "phymotion_jax.report",
+    "Scorer": "phymotion_jax.scorer",
+    "Status": "phymotion_jax.errors",
+    "load_motion": "phymotion_jax.io",
+    "score": "phymotion_jax.scorer",
+}
+
+__all__ = [
+    "Humanoid",
+    "Motion",
+    "MotionBatch",
+    "MotionError",
+    "PhyMotionError",
+    "Preset",
+    "Report",
+    "Scorer",
+    "Status",
+    "__version__",
+    "load_motion",
+    "score",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Public names, for completion."""
+    return __all__

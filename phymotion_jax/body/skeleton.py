@@ -1,0 +1,48 @@
+"""The SMPL body tree: names, parents and levels of its 24 links."""
+
+BODY_NAMES = (
+    "pelvis",
+    "left_hip",
+    "right_hip",
+    "spine1",
+    "left_knee",
+    "right_knee",
+    "spine2",
+    "left_ankle",
+    "right_ankle",
+    "spine3",
+    "left_foot",
+    "right_foot",
+    "neck",
+    "left_collar",
+    "right_collar",
+    "head",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hand",
+    "right_hand",
+)
+"""SMPL's order. A link carries the name of the joint at its proximal end."""
+
+PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
+"""Index of each link's parent; -1 is the world."""
+
+N_BODIES = len(BODY_NAMES)
+N_BETAS = 10
+"""Shape coefficients in use. Files may hold 16; the body calibration knows ten."""
+
+
+def body_index(name: str) -> int:
+    """Index of a link by its name."""
+    return BODY_NAMES.index(name)
+
+
+FEET = (
+    (body_index("left_ankle"), body_index("left_foot")),
+    (body_index("right_ankle"), body_index("right_foot")),
+)
+"""Links of each foot: the part behind the ball of the foot, and the toes."""

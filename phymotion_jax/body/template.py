@@ -1,0 +1,153 @@
+"""The default body: SMPL-X skeleton, soles and hulls of `mannequin-x`, linear in the betas.
+
+Nothing here is licensed or downloaded. `mannequin-x` reproduces SMPL-X's joints exactly (they are
+linear in the betas) and reshapes one convex hull a link along them; that reshaping is linear but
+for the abdomen, so that eleven calls (the mean body and ten unit betas) give the whole shape space.
+`tests/test_template.py` bounds what linearity leaves out.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float, Int
+from mannequin import Mannequin
+
+from phymotion_jax.body.skeleton import BODY_NAMES, FEET, N_BETAS, N_BODIES
+
+_SMPL_NAMES = {  # where SMPL-X's name, lower-cased and spelt out, is not the one mannequin-x uses
+    "left_hand": "L_Middle1",  # SMPL puts the hand's joint at the knuckles
+    "right_hand": "R_Middle1",
+}
+_SOLE_BAND = 0.015
+"""Hull points this close to a foot's lowest point, in metres, are its sole (thickness of a skin fold
+and of the hull's rounding; the soles of the mean body span 4 mm)."""
+
+SOLE_POINTS_PER_LINK = 8
+BODY_POINTS_PER_LINK = 6
+
+
+@dataclass(frozen=True)
+class LinkPoints:
+    """Points fixed to links, as a linear function of the betas, in the link's frame at rest (m)."""
+
+    link: Int[np.ndarray, " P"]
+    """Link that carries each point."""
+
+    mean: Float[np.ndarray, "P 3"]
+    """Position for betas zero, relative to the link's joint."""
+
+    dirs: Float[np.ndarray, "P 3 10"]
+    """Change of position a unit of each beta."""
+
+    def take(self, index: Int[np.ndarray, " K"]) -> "LinkPoints":
+        """A subset, in the order of `index`."""
+        return LinkPoints(self.link[index], self.mean[index], self.dirs[index])
+
+
+@dataclass(frozen=True)
+class BodyTemplate:
+    """Shape space of the default body. Link frames at rest: x to the left, y up, z forward."""
+
+    joint_mean: Float[np.ndarray, "24 3"]
+    """Joint positions of the mean body in SMPL-X's model frame, in metres."""
+
+    joint_dirs: Float[np.ndarray, "24 3 10"]
+    """Change of joint position a unit of each beta."""
+
+    hull: LinkPoints
+    """Hull vertices of every link."""
+
+    contact: LinkPoints
+    """Points that may touch the floor: the soles' first, foot by foot, then the other links'."""
+
+    n_sole: int
+    """How many of the contact points are soles."""
+
+
+def _mannequin_joint(name: str) -> str:
+    if name in _SMPL_NAMES:
+        return _SMPL_NAMES[name]
+    side, _, rest = name.partition("_")
+    if rest:
+        return f"{side[0].upper()}_{rest.capitalize()}"
+    return name.capitalize()
+
+
+def _owner_of_joint(model: Mannequin) -> Int[np.ndarray, " J"]:
+    """Our link for each of the mannequin's joints: fingers belong to the hand."""
+    ours = {_mannequin_joint(n): i for i, n in enumerate(BODY_NAMES) if not n.endswith("_hand")}
+    hand = {"L": BODY_NAMES.index("left_hand"), "R": BODY_NAMES.index("right_hand")}
+    return np.array([ours.get(n, hand.get(n[0], 0)) for n in model.joint_names])
+
+
+def _vertex_blocks(faces: Int[np.ndarray, "F 3"], n: int) -> Int[np.ndarray, " V"]:
+    """Which hull each vertex is of. Hulls stand one after another and share no vertex."""
+    reach = np.arange(n)
+    np.maximum.at(reach, faces.min(axis=1), faces.max(axis=1))
+    last = np.maximum.accumulate(reach) == np.arange(n)
+    return np.concatenate(([0], np.cumsum(last)[:-1]))
+
+
+def _rest_geometry(model: Mannequin, betas: Float[np.ndarray, " 10"]):
+    """Joints `(24, 3)` and hull vertices `(V, 3)` of one body at rest, in the model frame."""
+    model.reshape(betas)
+    pose = model.rest_pose(dtype=np.float64)
+    joints = model.joint_transforms(pose)[:, :3, 3]
+    index = [model.joint_index(_mannequin_joint(name)) for name in BODY_NAMES]
+    return joints[index], np.asarray(model.vertices(pose), np.float64)
+
+
+def _link_of_vertex(model: Mannequin) -> Int[np.ndarray, " V"]:
+    """Our link for each hull vertex, found by the transform that moves its hull."""
+    pose = model.rest_pose(dtype=np.float64)
+    joints = model.joint_transforms(pose)[:, :3, 3]
+    links = model.link_transforms(pose)[:, :3, 3]
+    # Zero-length joints (hands) share their wrist's place: the first match is the one with a hull.
+    of_link = np.argmin(np.linalg.norm(links[:, None] - joints[None], axis=-1), axis=1)
+    return _owner_of_joint(model)[of_link][_vertex_blocks(model.faces, model.num_vertices)]
+
+
+def farthest_points(points: Float[np.ndarray, "P D"], count: int) -> Int[np.ndarray, " K"]:
+    """Indices of `count` points that spread widest, beginning with the outermost."""
+    chosen = [int(np.argmax(np.linalg.norm(points - points.mean(axis=0), axis=1)))]
+    distance = np.linalg.norm(points - points[chosen[0]], axis=1)
+    while len(chosen) < min(count, len(points)):
+        chosen.append(int(np.argmax(distance)))
+        distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
+    return np.array(chosen)
+
+
+def _contact_index(
+    hull: LinkPoints, joint_mean: Float[np.ndarray, "24 3"]
+) -> tuple[Int[np.ndarray, " P"], int]:
+    """Hull vertices that serve as contact points, and how many of them are soles."""
+    height = hull.mean[:, 1] + joint_mean[hull.link, 1]
+    soles = []
+    for foot in FEET:
+        lowest = height[np.isin(hull.link, foot)].min()
+        for link in foot:
+            sole = np.flatnonzero((hull.link == link) & (height < lowest + _SOLE_BAND))
+            spread = farthest_points(hull.mean[sole][:, [0, 2]], SOLE_POINTS_PER_LINK)
+            soles.append(sole[spread])
+    others = []
+    for link in range(N_BODIES):
+        if link not in (*FEET[0], *FEET[1]):
+            mine = np.flatnonzero(hull.link == link)
+            others.append(mine[farthest_points(hull.mean[mine], BODY_POINTS_PER_LINK)])
+    n_sole = sum(map(len, soles))
+    return np.concatenate(soles + others), n_sole
+
+
+@cache
+def default_template() -> BodyTemplate:
+    """The shape space of `mannequin-x`, computed once a process (about 0.1 s)."""
+    model = Mannequin("convex", lod=1)
+    joint_mean, vertex_mean = _rest_geometry(model, np.zeros(N_BETAS))
+    unit = [_rest_geometry(model, row) for row in np.eye(N_BETAS)]
+    joint_dirs = np.stack([j - joint_mean for j, _ in unit], axis=-1)
+    vertex_dirs = np.stack([v - vertex_mean for _, v in unit], axis=-1)
+    link = _link_of_vertex(model)
+    hull = LinkPoints(link, vertex_mean - joint_mean[link], vertex_dirs - joint_dirs[link])
+    index, n_sole = _contact_index(hull, joint_mean)
+    return BodyTemplate(joint_mean, joint_dirs, hull, hull.take(index), n_sole)

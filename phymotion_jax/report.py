@@ -1,0 +1,87 @@
+"""What a score says: the reward, its axes and parts, and where in each clip they were lost."""
+
+import jax
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int
+
+from phymotion_jax.body.skeleton import BODY_NAMES
+from phymotion_jax.errors import Status
+
+AXES: dict[str, tuple[str, ...]] = {
+    "kinematic": ("kin.velocity", "kin.self_penetration", "kin.joint_limit"),
+    "contact": ("con.slip", "con.ground_penetration", "con.float", "con.balance"),
+    "dynamic": ("dyn.torque", "dyn.grf", "dyn.effort"),
+}
+"""The parts of each axis. An axis is 1 minus the mean of its parts."""
+
+PARTS: tuple[str, ...] = tuple(part for parts in AXES.values() for part in parts)
+"""All parts, in the order of tables."""
+
+
+@struct.dataclass
+class Report:
+    """Scores of a batch. Axes: ``B`` clips, ``T`` frames, ``L`` links.
+
+    Axes and reward are scores (1 is best); parts are violations (0 is best). A clip that could not
+    be scored has `valid` False, its reason in `status`, and NaN everywhere: never a silent zero.
+    """
+
+    reward: Float[Array, " B"]
+    """Mean of the axes."""
+
+    axes: dict[str, Float[Array, " B"]]
+    """Score of each axis."""
+
+    parts: dict[str, Float[Array, " B"]]
+    """Violation of each part over the clip, in [0, 1]."""
+
+    frames: dict[str, Float[Array, "B T"]]
+    """Violation of each part on each frame, in [0, 1]; 0 on padding."""
+
+    links: dict[str, Float[Array, "B L"]]
+    """What each link adds to a part: its own violation, averaged over the clip's frames."""
+
+    worst_frame: dict[str, Int[Array, " B"]]
+    """Frame of the largest violation of each part; -1 where there is none."""
+
+    worst_link: dict[str, Int[Array, " B"]]
+    """Link to blame on that frame; -1 where there is none."""
+
+    activity: Float[Array, " B"]
+    """Mean speed of the links, in m/s. A diagnostic: standing still must not pay."""
+
+    floor_height: Float[Array, " B"]
+    """Height of the floor that was used, in metres."""
+
+    valid: Bool[Array, " B"]
+    """Whether the clip could be scored."""
+
+    status: Int[Array, " B"]
+    """A `Status` for each clip."""
+
+    methods: tuple[tuple[str, str], ...] = struct.field(pytree_node=False, default=())
+    """How a part was measured where there are several ways, as (part, method)."""
+
+    def on_host(self) -> "Report":
+        """The same with numpy arrays, in one transfer."""
+        return jax.device_get(self)
+
+    def worst_joint_name(self, part: str, clip: int) -> str:
+        """Name of the joint to blame for a part, or an empty string."""
+        index = int(np.asarray(self.worst_link[part])[clip])
+        return BODY_NAMES[index] if index >= 0 else ""
+
+    def reason(self, clip: int) -> str:
+        """One line on why a clip could not be scored, or an empty string."""
+        return _REASONS.get(Status(int(np.asarray(self.status)[clip])), "")
+
+
+_REASONS = {
+    Status.EMPTY: "no frames",
+    Status.TOO_SHORT: "too few frames for an acceleration",
+    Status.BAD_FPS: "the frame rate is not a positive number",
+    Status.NOT_FINITE: "NaN or infinity on a real frame",
+    Status.BAD_ROTATION: "a quaternion is far from unit norm",
+    Status.BAD_UNITS: "the positions cannot be metres",
+}

@@ -1,0 +1,23 @@
+"""Fixtures shared by all tests: seeded randomness and the folder of real motions."""
+
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def rng(request):
+    """A generator seeded by the test's own name."""
+    return np.random.default_rng(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real motions; tests that need it skip where it is missing."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real motions: {SHARED} is missing")
+    return SHARED
