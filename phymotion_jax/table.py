@@ -1,0 +1,243 @@
+"""The table of scores: a row a clip, the files it is written to, and its summary."""
+
+import json
+import os
+import sys
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from statistics import fmean, median
+from typing import BinaryIO, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from phymotion_jax.body.skeleton import BODY_NAMES
+from phymotion_jax.errors import PhyMotionError, Status
+from phymotion_jax.motion import Motion
+from phymotion_jax.report import AXES, PARTS, Report
+
+Row = dict[str, str | int | float | None]
+"""One clip, with the columns of `SCHEMA` in their order. Null where there is nothing to say."""
+
+SCHEMA = pa.schema(
+    [
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        ("reason", pa.string()),
+        ("frames", pa.int64()),
+        ("fps", pa.float64()),
+        *((name, pa.float64()) for name in ("reward", *AXES, *PARTS)),
+        ("activity", pa.float64()),
+        ("floor_height", pa.float64()),
+        *(
+            column
+            for part in PARTS
+            for column in ((f"{part}.frame", pa.int64()), (f"{part}.joint", pa.string()))
+        ),
+        ("self_penetration.method", pa.string()),
+    ]
+)
+"""Written out, so that a column of nulls keeps its type."""
+
+ROWS_PER_GROUP = 4096
+"""Rows held back until they are written as one row group of Parquet."""
+
+
+class OutputError(PhyMotionError, ValueError):
+    """A table that cannot be written where it was asked for."""
+
+
+def empty_row(path: str | os.PathLike[str], status: Status, reason: str | None) -> Row:
+    """The row of a clip without scores: all null but its name, status and reason."""
+    row: Row = dict.fromkeys(SCHEMA.names)
+    row["path"] = _utf8(os.fspath(path))
+    row["status"] = status.label
+    row["reason"] = _utf8(reason) if reason else None
+    return row
+
+
+def report_rows(
+    report: Report, paths: Sequence[str | os.PathLike[str]], motions: Sequence[Motion]
+) -> list[Row]:
+    """The rows of the first clips of a report; what follows them is padding.
+
+    Args:
+      report: scores on the host (`Report.on_host`).
+      paths: what the table calls each clip.
+      motions: the clips themselves, in the order of the batch.
+    """
+    columns = _score_columns(report)
+    rows = []
+    for i, (path, motion) in enumerate(zip(paths, motions, strict=True)):
+        row = empty_row(path, Status(int(report.status[i])), report.reason(i))
+        row["frames"], row["fps"] = motion.n_frames, motion.fps
+        if report.valid[i]:
+            row.update((name, values[i]) for name, values in columns.items())
+        rows.append(row)
+    return rows
+
+
+@contextmanager
+def open_table(target: str) -> Iterator[Callable[[Row], None]]:
+    """Open a table and give the function that adds a row to it.
+
+    The rows go to `partial_path` first, which takes the table's name when all of them are there. An
+    error or an interruption leaves what was written under that name, as a readable table.
+
+    Args:
+      target: a file whose ending names the format, or "-" for JSON lines on stdout.
+
+    Raises:
+      OutputError: the ending is unknown or nothing can be written there; before any row.
+    """
+    if target == "-":
+        yield _JsonLines(sys.stdout.buffer).write
+        return
+    sink = _sink_of(target)
+    partial = partial_path(target)
+    try:
+        file = partial.open("wb")
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror}") from error
+    with file, closing(sink(file)) as rows:
+        yield rows.write
+    partial.replace(target)
+
+
+def partial_path(target: str) -> Path:
+    """Where the rows of an unfinished table are."""
+    path = Path(target)
+    return path.with_name(f"{path.stem}.partial{path.suffix}")
+
+
+class Tally:
+    """Running account of a table: enough for its summary, little whatever the number of rows."""
+
+    def __init__(self, n_first: int):
+        """Keep the first `n_first` rows whole."""
+        self.n_rows = 0
+        self.first: list[Row] = []
+        self.scores = {name: array("d") for name in ("reward", *AXES)}
+        self.failures: Counter[str] = Counter()
+        self.examples: dict[str, Row] = {}
+        self._n_first = n_first
+
+    @property
+    def n_scored(self) -> int:
+        """Number of clips with scores."""
+        return self.n_rows - self.failures.total()
+
+    def add(self, row: Row) -> None:
+        """Count one row."""
+        self.n_rows += 1
+        if len(self.first) < self._n_first:
+            self.first.append(row)
+        status = str(row["status"])
+        if status != Status.OK.label:
+            self.failures[status] += 1
+            self.examples.setdefault(status, row)
+        for name, values in self.scores.items():
+            value = row[name]
+            if isinstance(value, float):
+                values.append(value)
+
+    def averages(self) -> dict[str, tuple[float, float]]:
+        """Mean and median of the reward and of each axis over the scored clips."""
+        return {name: (fmean(x), median(x)) for name, x in self.scores.items() if x}
+
+
+def _score_columns(report: Report) -> dict[str, list]:
+    """What a scored clip adds to its row, column by column."""
+    columns: dict[str, list] = {"reward": _floats(report.reward)}
+    columns |= {axis: _floats(report.axes[axis]) for axis in AXES}
+    columns |= {part: _floats(report.parts[part]) for part in PARTS}
+    columns["activity"] = _floats(report.activity)
+    columns["floor_height"] = _floats(report.floor_height)
+    for part in PARTS:
+        frames, links = report.worst_frame[part], report.worst_link[part]
+        columns[f"{part}.frame"] = [int(f) if f >= 0 else None for f in frames]
+        columns[f"{part}.joint"] = [BODY_NAMES[i] if i >= 0 else None for i in links]
+    method = dict(report.methods).get("kin.self_penetration")
+    columns["self_penetration.method"] = [method] * len(columns["reward"])
+    return columns
+
+
+def _floats(values) -> list[float | None]:
+    """Python floats with null for what is not finite.
+
+    By way of text, the shortest that names the same float32: 0.3 does not become
+    0.30000001192092896 in a file of text.
+    """
+    numbers = np.asarray(values, np.float32).astype(str).astype(np.float64)
+    return [float(x) if np.isfinite(x) else None for x in numbers]
+
+
+def _utf8(text: str) -> str:
+    """The same text without the lone surrogates of file names that are not UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+class _Sink(Protocol):
+    def write(self, row: Row) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _JsonLines:
+    """A line a row, at once, so that a reader at the other end of a pipe is not kept waiting."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+
+    def write(self, row: Row) -> None:
+        self._file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.flush()
+
+
+class _Arrow:
+    """Rows gathered to record batches: for Parquet a row group each."""
+
+    def __init__(self, writer: pq.ParquetWriter | pa_csv.CSVWriter):
+        self._writer = writer
+        self._rows: list[Row] = []
+
+    def write(self, row: Row) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= ROWS_PER_GROUP:
+            self._flush()
+
+    def close(self) -> None:
+        if self._rows:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write_batch(pa.RecordBatch.from_pylist(self._rows, schema=SCHEMA))
+        self._rows.clear()
+
+
+_SINKS: dict[str, Callable[[BinaryIO], _Sink]] = {
+    ".parquet": lambda file: _Arrow(pq.ParquetWriter(file, SCHEMA)),
+    ".csv": lambda file: _Arrow(pa_csv.CSVWriter(file, SCHEMA)),
+    ".jsonl": _JsonLines,
+}
+
+
+def _sink_of(target: str) -> Callable[[BinaryIO], _Sink]:
+    path = Path(target)
+    if path.suffix not in _SINKS:
+        raise OutputError(
+            f"cannot tell the format of {target!r} from its ending; "
+            f"use {', '.join(_SINKS)}, or - for JSON lines on stdout"
+        )
+    if path.is_dir():
+        raise OutputError(f"cannot write {target}: there is a folder of that name")
+    return _SINKS[path.suffix]

@@ -1,0 +1,204 @@
+"""The table of scores: what is in a row, and that every format holds the same."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from fakes import make_motion, make_report
+
+from phymotion_jax import table
+from phymotion_jax.errors import PhyMotionError, Status
+from phymotion_jax.report import AXES, PARTS
+
+FIRST_COLUMNS = ["path", "status", "reason", "frames", "fps", "reward", *AXES, *PARTS]
+
+
+@pytest.fixture
+def rows(rng):
+    """Two scored clips, one that the score refused, one that could not be loaded."""
+    status = np.array([Status.OK, Status.NOT_FINITE, Status.OK], np.int32)
+    report = make_report(3, 20, rng, status=status)
+    motions = [make_motion(20, fps=fps) for fps in (30.0, 29.97, 120.0)]
+    scored = table.report_rows(report, ["a.npz", "dir/b,c.npz", 'd "e".npz'], motions)
+    return [*scored, table.empty_row("f.npz", Status.MISSING, "no\nsuch file")]
+
+
+def write(target, rows):
+    with table.open_table(str(target)) as add:
+        for row in rows:
+            add(row)
+
+
+def read(path):
+    if path.suffix == ".parquet":
+        return pq.read_table(path)
+    if path.suffix == ".csv":
+        types = dict(zip(table.SCHEMA.names, table.SCHEMA.types, strict=True))
+        options = pa_csv.ConvertOptions(
+            column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False
+        )
+        parse = pa_csv.ParseOptions(newlines_in_values=True)
+        return pa_csv.read_csv(path, convert_options=options, parse_options=parse)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert all(list(line) == table.SCHEMA.names for line in lines)
+    return pa.Table.from_pylist(lines, schema=table.SCHEMA)
+
+
+def test_columns():
+    assert table.SCHEMA.names[: len(FIRST_COLUMNS)] == FIRST_COLUMNS
+    rest = ["activity", "floor_height"]
+    rest += [name for part in PARTS for name in (f"{part}.frame", f"{part}.joint")]
+    assert table.SCHEMA.names[len(FIRST_COLUMNS) :] == [*rest, "self_penetration.method"]
+
+
+def test_row_says_what_the_report_says(rng):
+    report = make_report(2, 20, rng)
+    row = table.report_rows(report, ["a", "b"], [make_motion(20), make_motion(20)])[1]
+    assert list(row) == table.SCHEMA.names
+    assert (row["path"], row["status"], row["reason"]) == ("b", "ok", None)
+    assert (row["frames"], row["fps"]) == (20, 30.0)
+    assert np.float32(row["reward"]) == report.reward[1]
+    assert np.float32(row["con.slip"]) == report.parts["con.slip"][1]
+    assert row["dyn.grf.frame"] == report.worst_frame["dyn.grf"][1]
+    assert row["dyn.grf.joint"] == report.worst_joint_name("dyn.grf", 1)
+    assert row["self_penetration.method"] == "capsules"
+
+
+def test_numbers_are_short(rng):
+    report = replace(make_report(1, 20, rng), reward=np.array([0.3], np.float32))
+    (row,) = table.report_rows(report, ["a"], [make_motion(20)])
+    assert row["reward"] == 0.3
+
+
+def test_padding_has_no_row(rng):
+    assert len(table.report_rows(make_report(4, 20, rng), ["a"], [make_motion(20)])) == 1
+
+
+def test_clip_without_scores_has_nulls(rows):
+    refused, missing = rows[1], rows[3]
+    assert (refused["status"], refused["frames"], refused["fps"]) == ("not_finite", 20, 29.97)
+    assert refused["reason"] == "NaN or infinity on a real frame"
+    assert (missing["status"], missing["frames"], missing["fps"]) == ("missing", None, None)
+    for row in (refused, missing):
+        assert all(row[name] is None for name in table.SCHEMA.names[5:])
+
+
+def test_no_worst_frame_is_null(rng):
+    report = make_report(1, 20, rng)
+    nowhere = {part: np.array([-1], np.int32) for part in PARTS}
+    report = replace(report, worst_frame=nowhere, worst_link=nowhere)
+    (row,) = table.report_rows(report, ["a"], [make_motion(20)])
+    assert row["con.float.frame"] is None
+    assert row["con.float.joint"] is None
+
+
+def test_not_a_number_is_null(rng):
+    report = replace(make_report(2, 20, rng), activity=np.array([np.nan, np.inf], np.float32))
+    rows = table.report_rows(report, ["a", "b"], [make_motion(20)] * 2)
+    assert [row["activity"] for row in rows] == [None, None]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_round_trip(tmp_path, rows, ending):
+    path = tmp_path / f"scores.{ending}"
+    write(path, rows)
+    back = read(path)
+    assert back.schema.types == table.SCHEMA.types
+    assert back.to_pylist() == rows
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize("n_rows", [0, 3], ids=["none", "all_null"])
+def test_empty_columns_keep_their_type(tmp_path, ending, n_rows):
+    path = tmp_path / f"scores.{ending}"
+    rows = [table.empty_row(f"{i}.npz", Status.EMPTY, "no frames") for i in range(n_rows)]
+    write(path, rows)
+    back = read(path)
+    assert back.schema.types == table.SCHEMA.types
+    assert back.to_pylist() == rows
+
+
+def test_parquet_is_written_in_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "ROWS_PER_GROUP", 4)
+    path = tmp_path / "scores.parquet"
+    write(path, [table.empty_row(str(i), Status.EMPTY, None) for i in range(10)])
+    groups = pq.ParquetFile(path).metadata
+    assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [4, 4, 2]
+
+
+def test_json_lines_on_stdout(capsys, rows):
+    write("-", rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert [json.loads(line) for line in lines] == rows
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_unfinished_table_has_another_name(tmp_path, rows, ending):
+    target = tmp_path / f"scores.{ending}"
+    with pytest.raises(KeyboardInterrupt), table.open_table(str(target)) as add:
+        add(rows[0])
+        raise KeyboardInterrupt
+    assert not target.exists()
+    assert read(table.partial_path(str(target))).to_pylist() == rows[:1]
+
+
+def test_finished_table_replaces_the_old_one(tmp_path, rows):
+    target = tmp_path / "scores.jsonl"
+    write(target, rows)
+    write(target, rows[:1])
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.jsonl"]
+    assert read(target).to_pylist() == rows[:1]
+
+
+@pytest.mark.parametrize("name", ["scores", "scores.xlsx", "scores.parquet.gz", ".parquet"])
+def test_unknown_ending(tmp_path, name):
+    with (
+        pytest.raises(table.OutputError, match=r"\.parquet, \.csv, \.jsonl, or - for"),
+        table.open_table(str(tmp_path / name)),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_folder_that_is_not_there(tmp_path):
+    target = tmp_path / "no" / "scores.csv"
+    with pytest.raises(PhyMotionError, match="No such file"), table.open_table(str(target)):
+        pass
+
+
+def test_folder_of_that_name(tmp_path):
+    target = tmp_path / "scores.csv"
+    target.mkdir()
+    with pytest.raises(PhyMotionError, match="a folder of that name"):
+        write(target, [])
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_file_name_that_is_not_utf8(tmp_path, ending):
+    path = tmp_path / f"scores.{ending}"
+    write(path, [table.empty_row("clip\udcff.npz", Status.MISSING, None)])
+    assert read(path).to_pylist()[0]["path"] == "clip\ufffd.npz"
+
+
+def test_tally(rows):
+    tally = table.Tally(n_first=2)
+    for row in rows:
+        tally.add(row)
+    assert (tally.n_rows, tally.n_scored) == (4, 2)
+    assert tally.first == rows[:2]
+    assert tally.failures == {"not_finite": 1, "missing": 1}
+    assert tally.examples["missing"]["path"] == "f.npz"
+    mean, middle = tally.averages()["reward"]
+    assert math.isclose(mean, (rows[0]["reward"] + rows[2]["reward"]) / 2)
+    assert math.isclose(middle, mean)
+
+
+def test_tally_of_nothing_scored():
+    tally = table.Tally(n_first=2)
+    tally.add(table.empty_row("a", Status.EMPTY, "no frames"))
+    assert tally.averages() == {}
