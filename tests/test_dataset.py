@@ -1,0 +1,171 @@
+"""Many files through one scorer: their order, their memory, their programs, their failures."""
+
+from pathlib import Path
+
+import jax
+import pytest
+from fakes import CountingLoader, FakeScorer, make_motion
+
+from phymotion_jax import dataset
+from phymotion_jax.dataset import DeviceMemoryError, score_files
+from phymotion_jax.motion import BUCKETS
+
+SHORT, LONG = BUCKETS[0], BUCKETS[1]
+
+
+def run(lengths, scorer=None, **settings):
+    load = CountingLoader(lengths)
+    scorer = FakeScorer() if scorer is None else scorer
+    return list(score_files(load.paths(), scorer, load, **settings)), scorer, load
+
+
+def names(rows):
+    return [int(Path(row["path"]).stem) for row in rows]
+
+
+def test_order_over_buckets_and_failures(rng):
+    lengths: list[int | str] = [
+        int(n) for n in rng.choice([3, SHORT, SHORT + 1, LONG, LONG + 1], 100)
+    ]
+    for broken in rng.choice(100, 15, replace=False):
+        lengths[broken] = "damaged"
+    rows, _, _ = run(lengths, frames_per_batch=4 * LONG)
+    assert names(rows) == list(range(100))
+    for number, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+        if isinstance(length, str):
+            assert (row["status"], row["reason"], row["reward"]) == ("unreadable", "damaged", None)
+        else:
+            assert (row["status"], row["frames"], row["activity"]) == ("ok", length, number)
+
+
+def test_nothing_to_score():
+    assert run([])[0] == []
+
+
+def test_all_broken():
+    rows, scorer, _ = run(["damaged"] * 3)
+    assert [row["status"] for row in rows] == ["unreadable"] * 3
+    assert scorer.shapes == []
+
+
+def test_refused_by_the_score():
+    def load(path):
+        return make_motion(value=FakeScorer.BAD_X if path.name == "bad" else 1.0)
+
+    rows = list(score_files([Path("good"), Path("bad")], FakeScorer(), load))
+    assert [row["status"] for row in rows] == ["ok", "not_finite"]
+    assert rows[1]["reward"] is None
+
+
+def test_system_error_is_a_row():
+    def load(path):
+        raise PermissionError(13, "Permission denied")
+
+    (row,) = score_files([Path("a")], FakeScorer(), load)
+    assert (row["status"], row["reason"]) == ("unreadable", "cannot be read: Permission denied")
+
+
+def test_few_files_cost_little():
+    _, scorer, _ = run([10] * 3)
+    assert scorer.shapes == [(4, SHORT)]
+
+
+def test_two_programs_a_bucket_at_most(rng, monkeypatch):
+    monkeypatch.setattr(dataset, "MAX_WAITING_ROWS", 7)
+    lengths = [int(n) for n in rng.choice([SHORT, LONG, BUCKETS[2]], 300, p=[0.8, 0.17, 0.03])]
+    rows, scorer, _ = run(lengths, frames_per_batch=16 * SHORT)
+    assert names(rows) == list(range(300))
+    for length in BUCKETS:
+        sizes = {n for n, frames in scorer.shapes if frames == length}
+        assert len(sizes) <= 2
+        assert all(n == 1 or n * length <= 16 * SHORT for n in sizes)
+
+
+def test_last_batch_runs_a_program_that_is_there():
+    _, scorer, _ = run([10] * 18, frames_per_batch=8 * SHORT)
+    assert scorer.shapes == [(8, SHORT)] * 3
+
+
+def test_clip_longer_than_a_batch_goes_alone():
+    _, scorer, _ = run([LONG, LONG], frames_per_batch=SHORT)
+    assert scorer.shapes == [(1, LONG)] * 2
+
+
+def test_memory_is_bounded():
+    """A batch of each bucket, the one being scored, 16 loaded ahead, and the one in hand."""
+    lengths = ([SHORT] * 7 + [LONG]) * 100
+    _, _, load = run(lengths, frames_per_batch=8 * SHORT)
+    assert load.n_made == 800
+    assert load.most_alive <= (8 + 2) + 8 + 16 + 1
+
+
+def test_files_are_loaded_lazily():
+    load = CountingLoader([10] * 100)
+    rows = score_files(load.paths(), FakeScorer(), load, frames_per_batch=4 * SHORT)
+    next(rows)
+    rows.close()
+    assert load.n_made <= 4 + 16
+
+
+def test_rows_do_not_wait_for_ever(monkeypatch):
+    """The first clip's bucket never fills; it is scored alone when too many rows wait for it."""
+    monkeypatch.setattr(dataset, "MAX_WAITING_ROWS", 20)
+    load = CountingLoader([LONG] + [SHORT] * 199)
+    scorer = FakeScorer()
+    rows = score_files(load.paths(), scorer, load, frames_per_batch=8 * SHORT)
+    assert next(rows)["frames"] == LONG
+    assert len(scorer.shapes) <= 5
+    assert names(rows) == list(range(1, 200))
+
+
+def test_steps_tell_of_every_clip():
+    steps = []
+    run([10, "damaged", LONG] * 20, frames_per_batch=4 * SHORT, on_step=steps.append)
+    assert sum(step.clips for step in steps) == 60
+    assert sum(step.compiled for step in steps) == 2
+    assert {step.seconds > 0 for step in steps if step.compiled} == {True}
+
+
+def test_interruption_loses_no_scored_row():
+    """Eight short clips are done and wait for the long one before them, when Ctrl-C comes."""
+    scorer = FakeScorer()
+
+    def interrupted(batch):
+        if scorer.shapes:
+            raise KeyboardInterrupt
+        return scorer(batch)
+
+    load = CountingLoader([LONG] + [SHORT] * 9)
+    given = score_files(load.paths(), interrupted, load, frames_per_batch=8 * SHORT)
+    assert names(next(given) for _ in range(8)) == list(range(1, 9))
+    with pytest.raises(KeyboardInterrupt):
+        next(given)
+
+
+@pytest.mark.parametrize(("n_first", "n_later"), [(0, 4), (4, 4)], ids=["one", "more"])
+def test_clock(monkeypatch, n_first, n_later):
+    now = 100.0
+    monkeypatch.setattr(dataset.time, "perf_counter", lambda: now)
+    clock = dataset.Clock()
+    now = 110.0
+    clock.add(dataset.Step(n_first, 8.0 * bool(n_first), compiled=True))
+    clock.add(dataset.Step(n_later, 1.0))
+    assert clock.rate(n_first + n_later) == (n_first + n_later) / 10
+    assert clock.rate_compiled(n_first + n_later) == n_later / (2.0 if n_first else 10.0)
+    assert clock.rate_compiled(n_first) is None
+
+
+def test_device_without_memory():
+    def scorer(batch):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    with pytest.raises(DeviceMemoryError, match=r"4 clips of 128 frames .* fewer than 512"):
+        run([10] * 4, scorer)
+
+
+def test_other_failures_of_the_device_pass():
+    def scorer(batch):
+        raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+    with pytest.raises(jax.errors.JaxRuntimeError):
+        run([10], scorer)
