@@ -1,0 +1,280 @@
+"""The command line: what it prints where, its exit codes, and how little `--help` needs."""
+
+import json
+import subprocess
+import sys
+import types
+
+import jax
+import pyarrow.parquet as pq
+import pytest
+from fakes import FakeScorer, load_clip, write_clip
+
+import phymotion_jax
+from phymotion_jax import cli
+from phymotion_jax.cli import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED, main
+
+
+def find_clips(paths):
+    return [
+        file for path in paths for file in (sorted(path.glob("*")) if path.is_dir() else [path])
+    ]
+
+
+@pytest.fixture
+def scorers(monkeypatch, tmp_path):
+    """The command with fakes behind it; the scorers that it makes."""
+    made = []
+
+    def make_scorer(*args, **kwargs):
+        made.append(FakeScorer(*args, **kwargs))
+        return made[-1]
+
+    demo = tmp_path / "packaged"
+    demo.mkdir()
+    demos = [write_clip(demo / f"demo{i}.npz", value=float(i)) for i in range(2)]
+    modules = {
+        "assets": {"demo_clips": lambda: demos},
+        "io": {"find_motion_files": find_clips, "load_motion": load_clip},
+        "presets": {"PRESET_NAMES": ("paper", "physical")},
+        "scorer": {"Scorer": make_scorer},
+    }
+    for name, content in modules.items():
+        module = types.ModuleType(f"phymotion_jax.{name}")
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    forget_commands()  # to be imported anew, with the fakes
+    yield made
+    forget_commands()
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """A folder of three clips."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for i in range(3):
+        write_clip(folder / f"clip{i}.npz", value=float(i))
+    return folder
+
+
+def forget_commands():
+    sys.modules.pop("phymotion_jax.commands", None)
+    phymotion_jax.__dict__.pop("commands", None)
+
+
+def command(capsys, *argv):
+    """Exit code, stdout, stderr."""
+    code = main([str(arg) for arg in argv])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_help_is_light():
+    """Neither JAX nor Arrow nor NumPy: they cost seconds."""
+    code = """
+import sys
+from phymotion_jax.cli import main
+for argv in (["--help"], ["score", "--help"], ["explain", "--help"]):
+    try:
+        main(argv)
+    except SystemExit as end:
+        assert not end.code
+heavy = {"jax", "jaxlib", "numpy", "pyarrow", "mujoco", "flax"} & set(sys.modules)
+sys.exit(f"imported {sorted(heavy)}" if heavy else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "score" in done.stdout
+    assert "--frames-per-batch" in done.stdout
+
+
+@pytest.mark.parametrize("name", phymotion_jax.__all__)
+def test_public_names_resolve(name):
+    assert getattr(phymotion_jax, name) is not None
+
+
+def test_version_as_a_module():
+    argv = [sys.executable, "-m", "phymotion_jax", "--version"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout == f"phymotion-jax {phymotion_jax.__version__}\n"
+
+
+def test_score_writes_a_table(scorers, clips, tmp_path, capsys):
+    target = tmp_path / "scores.parquet"
+    code, out, err = command(capsys, "score", clips, "-o", target)
+    assert (code, out) == (DONE, "")
+    rows = pq.read_table(target).to_pylist()
+    assert [row["activity"] for row in rows] == [0.0, 1.0, 2.0]
+    assert [row["path"] for row in rows] == [str(clips / f"clip{i}.npz") for i in range(3)]
+    assert "scored 3 of 3 clips in " in err
+    assert f"table: {target}\n" in err
+    assert "mean / median: reward 0." in err
+    assert "clip2.npz" in err
+
+
+def test_json_lines_on_stdout(scorers, clips, capsys):
+    code, out, err = command(capsys, "score", clips, "-o", "-")
+    assert code == DONE
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["ok"] * 3
+    assert "scored 3 of 3" in err
+
+
+def test_no_table_unless_asked(scorers, clips, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    code, out, err = command(capsys, "score", clips)
+    assert (code, out) == (DONE, "")
+    assert "worst part" in err
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_many_clips_are_not_listed(scorers, tmp_path, capsys):
+    for i in range(21):
+        write_clip(tmp_path / f"{i}.npz")
+    code, _, err = command(capsys, "score", *sorted(tmp_path.glob("*.npz")))
+    assert code == DONE
+    assert "worst part" not in err
+    assert "no table was written; ask for one with -o scores.parquet" in err
+
+
+def test_demo_clips_without_a_path(scorers, capsys):
+    code, out, err = command(capsys, "score")
+    assert (code, out) == (DONE, "")
+    assert "demo0.npz" in err
+    assert "demo1.npz" in err
+
+
+def test_some_clips_fail(scorers, clips, tmp_path, capsys):
+    (clips / "bad0.npz").write_text("not a clip")
+    (clips / "bad1.npz").write_text("not a clip")
+    write_clip(clips / "refused.npz", value=FakeScorer.BAD_X)
+    target = tmp_path / "scores.jsonl"
+    code, _, err = command(capsys, "score", clips, clips / "gone.npz", "-o", target)
+    assert code == SOME_FAILED
+    statuses = [json.loads(line)["status"] for line in target.read_text().splitlines()]
+    assert statuses == ["unreadable"] * 2 + ["ok"] * 3 + ["not_finite", "missing"]
+    assert "scored 3 of 7 clips" in err
+    assert f"2 not scored, unreadable: not a motion file ({clips / 'bad0.npz'})" in err
+    assert "1 not scored, not_finite: NaN or infinity on a real frame" in err
+
+
+def test_options_arrive(scorers, clips, capsys):
+    argv = ["--preset", "physical", "--backend", "mjx", "--floor", "0.1", "--fps", "12"]
+    code, out, _ = command(capsys, "score", clips, *argv, "-o", "-")
+    assert code == DONE
+    assert scorers[0].asked_for == ("physical", "mjx", 0.1)
+    assert {json.loads(line)["fps"] for line in out.splitlines()} == {12.0}
+
+
+def test_frames_per_batch_arrives(scorers, clips, capsys):
+    command(capsys, "score", clips, "--frames-per-batch", "128")
+    assert scorers[0].shapes == [(1, 128)] * 3
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["score", "CLIPS", "-o", "scores.xls"], "use .parquet, .csv, .jsonl, or - for"),
+        (["score", "CLIPS", "-o", "no/folder/scores.csv"], "cannot write no/folder/scores.csv"),
+        (["score", "CLIPS", "--preset", "strict"], "no preset 'strict'; there are paper, physical"),
+        (["score", "CLIPS", "--fps", "0"], "--fps is 0; a number above 0 was wanted"),
+        (["score", "CLIPS", "--mass-kg", "nan"], "--mass-kg is nan; a number above 0"),
+        (["score", "CLIPS", "--frames-per-batch", "0"], "--frames-per-batch is 0"),
+        (["score", "EMPTY"], "no motion files in "),
+        (["score", "gone.npz"], "there is no gone.npz"),
+        (["explain", "gone.npz"], "gone.npz: there is no such file"),
+        (["score", "CLIPS", "--backend", "warp"], "Expected one of ('fused', 'mjx')"),
+        (["score", "CLIPS", "--fsp", "3"], "perhaps you meant --fps F; see phymotion-jax score"),
+        (["explain"], "Missing from phymotion-jax explain: CLIP"),
+        (["frobnicate"], "Unrecognized options: frobnicate; see phymotion-jax --help"),
+        ([], "Expected one of {score, explain}"),
+    ],
+    ids=lambda value: "_".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line(scorers, clips, tmp_path, capsys, monkeypatch, argv, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    folders = {"CLIPS": clips, "EMPTY": tmp_path / "empty"}
+    argv = [folders.get(arg, arg) for arg in argv]
+    code, out, err = command(capsys, *argv)
+    assert (code, out) == (BAD_INPUT, "")
+    assert err.startswith("phymotion-jax: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert not any(scorer.shapes for scorer in scorers)
+
+
+def test_interruption_says_where_the_rows_are(scorers, tmp_path, capsys, monkeypatch):
+    def interrupted(self, batch):
+        if self.shapes:
+            raise KeyboardInterrupt
+        return scored(self, batch)
+
+    scored = FakeScorer.__call__
+    monkeypatch.setattr(FakeScorer, "__call__", interrupted)
+    paths = [write_clip(tmp_path / f"{i}.npz") for i in range(3)]
+    argv = ["score", *paths, "-o", tmp_path / "scores.jsonl", "--frames-per-batch", "128"]
+    code, _, err = command(capsys, *argv)
+    partial = tmp_path / "scores.partial.jsonl"
+    assert code == INTERRUPTED
+    assert f"the rows of 1 of 3 clips are in {partial}" in err
+    assert len(partial.read_text().splitlines()) == 1
+    assert not (tmp_path / "scores.jsonl").exists()
+
+
+def test_device_without_memory_is_one_line(scorers, clips, capsys, monkeypatch):
+    def out_of_memory(self, batch):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(FakeScorer, "__call__", out_of_memory)
+    code, _, err = command(capsys, "score", clips)
+    assert code == BAD_INPUT
+    assert "--frames-per-batch" in err
+    assert err.count("\n") == 1
+
+
+def test_explain(scorers, clips, capsys):
+    code, out, err = command(capsys, "explain", clips / "clip1.npz")
+    assert (code, err) == (DONE, "")
+    assert out.startswith(str(clips / "clip1.npz")[:70])
+    assert "20 frames, 30 fps, 0.67 s" in out
+    assert "con.ground_penetration" in out
+
+
+def test_explain_a_clip_that_cannot_be_scored(scorers, clips, capsys):
+    (clips / "bad.npz").write_text("not a clip")
+    code, out, err = command(capsys, "explain", clips / "bad.npz")
+    assert (code, out) == (SOME_FAILED, "")
+    assert err == f"phymotion-jax: {clips / 'bad.npz'} cannot be scored: not a motion file\n"
+
+
+def test_names_of_clips_without_their_folder(scorers, tmp_path, capsys):
+    paths = []
+    for name in ("run", "[red]walk"):
+        (tmp_path / name).mkdir()
+        paths.append(write_clip(tmp_path / name / "hmr4d_results.pt"))
+    _, _, err = command(capsys, "score", *paths)
+    assert "\nrun/hmr4d_results.pt" in err
+    assert "\n[red]walk/hmr4d_results" in err
+
+
+@pytest.mark.parametrize(
+    ("jax_version", "before", "after"),
+    [
+        ("0.10.2", None, "--xla_cpu_use_fusion_emitters=false"),
+        ("0.10.2", "--a=1", "--a=1 --xla_cpu_use_fusion_emitters=false"),
+        ("0.10.2", "--xla_cpu_use_fusion_emitters=true", "--xla_cpu_use_fusion_emitters=true"),
+        ("0.11.0", None, None),
+        ("0.12.0.1", "--a=1", "--a=1"),
+        ("1.0", None, None),
+    ],
+)
+def test_flag_for_old_jax_only(monkeypatch, jax_version, before, after):
+    """JAX 0.11 and later stop at the flag as unknown."""
+    monkeypatch.setattr(cli, "version", lambda package: jax_version)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    if before is not None:
+        monkeypatch.setenv("XLA_FLAGS", before)
+    cli._set_xla_flags()
+    assert cli.os.environ.get("XLA_FLAGS") == after
