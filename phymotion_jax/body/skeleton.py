@@ -36,6 +36,30 @@ N_BETAS = 10
 """Shape coefficients in use. Files may hold 16; the body calibration knows ten."""
 
 
+def mujoco_order(parents: tuple[int, ...]) -> list[int]:
+    """Rank of each link among MuJoCo's bodies, which it numbers depth first."""
+    rank = [0] * len(parents)
+
+    def visit(link: int, count: int) -> int:
+        rank[link] = count
+        count += 1
+        for child, parent in enumerate(parents):
+            if parent == link:
+                count = visit(child, count)
+        return count
+
+    visit(0, 0)
+    return rank
+
+
+def ball_addresses(parents: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Where MuJoCo keeps each link's coordinates, in qpos and in qvel: a free root, then balls."""
+    rank = mujoco_order(parents)
+    qpos = tuple(3 + 4 * r if r else 0 for r in rank)
+    dof = tuple(3 + 3 * r if r else 0 for r in rank)
+    return qpos, dof
+
+
 def body_index(name: str) -> int:
     """Index of a link by its name."""
     return BODY_NAMES.index(name)

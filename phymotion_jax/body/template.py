@@ -20,8 +20,14 @@ _SMPL_NAMES = {  # where SMPL-X's name, lower-cased and spelt out, is not the on
     "right_hand": "R_Middle1",
 }
 _SOLE_BAND = 0.015
-"""Hull points this close to a foot's lowest point, in metres, are its sole (thickness of a skin fold
-and of the hull's rounding; the soles of the mean body span 4 mm)."""
+"""Hull points this close to a foot's lowest point, in metres, are its sole: what the hull's
+rounding takes (the chosen points of the mean body span 18 mm)."""
+
+LANDMARKS = ("vertex", "heel", "heel", "toe_tip", "toe_tip", "fingertip", "fingertip")
+"""What each landmark is; where there are two, left before right."""
+
+_CAPSULE_SHRINK = 0.9
+"""Capsules lie inside the hulls, as flesh gives way: a proposal of this project."""
 
 SOLE_POINTS_PER_LINK = 8
 BODY_POINTS_PER_LINK = 6
@@ -63,6 +69,15 @@ class BodyTemplate:
 
     n_sole: int
     """How many of the contact points are soles."""
+
+    landmark: LinkPoints
+    """Vertex of the head; left and right heel, toe tip and fingertip (see `LANDMARKS`)."""
+
+    capsule_ends: LinkPoints
+    """Both ends of the core of each link's capsule: the first ends of all, then the second."""
+
+    capsule_radius: Float[np.ndarray, " 24"]
+    """Radius of each link's capsule, in metres."""
 
 
 def _mannequin_joint(name: str) -> str:
@@ -139,6 +154,50 @@ def _contact_index(
     return np.concatenate(soles + others), n_sole
 
 
+def _landmark_index(hull: LinkPoints) -> Int[np.ndarray, " 7"]:
+    """The outermost hull vertices of head, feet and hands."""
+
+    def outermost(link: str, axis: int, sign: int) -> int:
+        mine = np.flatnonzero(hull.link == BODY_NAMES.index(link))
+        return int(mine[np.argmax(sign * hull.mean[mine, axis])])
+
+    sides = (("left", 1), ("right", -1))
+    return np.array(
+        [outermost("head", 1, 1)]
+        + [outermost(f"{side}_ankle", 2, -1) for side, _ in sides]
+        + [outermost(f"{side}_foot", 2, 1) for side, _ in sides]
+        + [outermost(f"{side}_hand", 0, sign) for side, sign in sides]
+    )
+
+
+def _capsules(hull: LinkPoints) -> tuple[LinkPoints, Float[np.ndarray, " 24"]]:
+    """One capsule a link, along the longest principal axis of its hull's vertices.
+
+    Its radius is the geometric mean of the two smaller half extents; its ends follow the betas by
+    the affine map that fits the hull's own change best.
+    """
+    ends, dirs, radii = [], [], []
+    for link in range(N_BODIES):
+        mine = hull.link == link
+        points = hull.mean[mine]
+        middle = 0.5 * (points.max(axis=0) + points.min(axis=0))
+        axes = np.linalg.eigh(np.cov(points.T))[1][:, ::-1]
+        along = (points - middle) @ axes
+        centre = middle + axes @ (0.5 * (along.max(axis=0) + along.min(axis=0)))
+        half = 0.5 * np.ptp(along, axis=0)
+        radius = _CAPSULE_SHRINK * float(np.sqrt(half[1] * half[2]))
+        reach = max(_CAPSULE_SHRINK * half[0] - radius, 0.0) * axes[:, 0]
+        pair = np.stack([centre - reach, centre + reach])
+        change = hull.dirs[mine].reshape(len(points), -1)
+        affine = np.linalg.lstsq(np.c_[points, np.ones(len(points))], change, rcond=None)[0]
+        ends.append(pair)
+        dirs.append((np.c_[pair, np.ones(2)] @ affine).reshape(2, 3, N_BETAS))
+        radii.append(radius)
+    link = np.tile(np.arange(N_BODIES), 2)
+    stacked = (np.concatenate(np.swapaxes(x, 0, 1)) for x in (np.array(ends), np.array(dirs)))
+    return LinkPoints(link, *stacked), np.array(radii)
+
+
 @cache
 def default_template() -> BodyTemplate:
     """The shape space of `mannequin-x`, computed once a process (about 0.1 s)."""
@@ -150,4 +209,12 @@ def default_template() -> BodyTemplate:
     link = _link_of_vertex(model)
     hull = LinkPoints(link, vertex_mean - joint_mean[link], vertex_dirs - joint_dirs[link])
     index, n_sole = _contact_index(hull, joint_mean)
-    return BodyTemplate(joint_mean, joint_dirs, hull, hull.take(index), n_sole)
+    return BodyTemplate(
+        joint_mean,
+        joint_dirs,
+        hull,
+        hull.take(index),
+        n_sole,
+        hull.take(_landmark_index(hull)),
+        *_capsules(hull),
+    )

@@ -1,0 +1,227 @@
+"""`Humanoid`: a tree of links with masses, contact points, capsules and limits."""
+
+from itertools import combinations
+
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Float, Int
+
+from phymotion_jax.body.limits import RangeChain, human_limits
+from phymotion_jax.body.mass import body_mass_index, link_moments
+from phymotion_jax.body.skeleton import (
+    BODY_NAMES,
+    FEET,
+    N_BETAS,
+    N_BODIES,
+    PARENTS,
+    ball_addresses,
+)
+from phymotion_jax.body.template import BodyTemplate, LinkPoints, default_template
+
+_NEAR_IN_TREE = 2
+"""Links this close in the tree touch by construction and are never tested for penetration."""
+
+_REST_CLEARANCE_M = 0.01
+"""Capsules nearer than this at rest say nothing about the motion."""
+
+
+@struct.dataclass
+class Humanoid:
+    """A body. Metres, kilograms, radians.
+
+    Numbers are traced, so that every clip may have its own body: arrays written ``*B`` carry an
+    optional axis of clips. What decides which program is built (the tree, which link carries what)
+    is static. Link frames have the joint at their origin, and all are aligned when the body rests.
+    """
+
+    offset: Float[Array, "*B L 3"]
+    """Origin of each link in its parent's frame; the root's is not used."""
+
+    mass: Float[Array, "*B L"]
+    """Mass of each link."""
+
+    com: Float[Array, "*B L 3"]
+    """Centre of mass in the link's frame."""
+
+    inertia: Float[Array, "*B L 3 3"]
+    """Inertia about the centre of mass in the link's axes, in kg·m²."""
+
+    contact_point: Float[Array, "*B P 3"]
+    """Points that may touch the floor, in their link's frame."""
+
+    capsule_ends: Float[Array, "*B 2*K 3"]
+    """Ends of the capsules' cores in their link's frame: the first ends of all, then the second."""
+
+    capsule_radius: Float[Array, " K"]
+    """Radius of each capsule."""
+
+    hull_point: Float[Array, "*B V 3"]
+    """Vertices of the convex hulls in their link's frame."""
+
+    hull_link: Int[Array, " V"]
+    """Link of each hull vertex."""
+
+    range_low: Float[Array, "R 3"]
+    """Smallest angles of each anatomical joint about x, y and z, margin not included."""
+
+    range_high: Float[Array, "R 3"]
+    """Largest angles."""
+
+    speed_limit: Float[Array, "L 2"]
+    """Soft and hard limit of each joint's angular speed, in rad/s."""
+
+    torque_limit: Float[Array, "L 2"]
+    """Soft and hard limit of each joint's torque a kilogram of body mass, in N·m/kg."""
+
+    hinge_axis: Float[Array, "H 3"]
+    """Axes of the hinges, in link axes at rest; none where all joints are balls."""
+
+    hinge_range: Float[Array, "H 2"]
+    """Range of each hinge; infinite where it has none."""
+
+    armature: Float[Array, " L"]
+    """Inertia that each joint's own drive adds, in kg·m²."""
+
+    rest_quat: Float[Array, "L 4"]
+    """Rotation from our link axes to the source file's, at rest (wxyz)."""
+
+    body_names: tuple[str, ...] = struct.field(pytree_node=False, default=BODY_NAMES)
+    """Names of the links."""
+
+    parents: tuple[int, ...] = struct.field(pytree_node=False, default=PARENTS)
+    """Parents, sorted by level; -1 for the root."""
+
+    contact_link: tuple[int, ...] = struct.field(pytree_node=False, default=())
+    """Link of each contact point."""
+
+    feet: tuple[tuple[int, ...], ...] = struct.field(pytree_node=False, default=())
+    """Contact points that are the sole of each foot."""
+
+    capsule_link: tuple[int, ...] = struct.field(pytree_node=False, default=())
+    """Link of each capsule."""
+
+    capsule_pairs: tuple[tuple[int, int], ...] = struct.field(pytree_node=False, default=())
+    """Capsules that must not overlap."""
+
+    ranges: tuple[RangeChain, ...] = struct.field(pytree_node=False, default=())
+    """Anatomical joints of `range_low` and `range_high`."""
+
+    hinge_link: tuple[int, ...] = struct.field(pytree_node=False, default=())
+    """Link of each hinge, in the order in which they turn."""
+
+    qpos_address: tuple[int, ...] = struct.field(pytree_node=False, default=())
+    """Where MuJoCo keeps each link's coordinates in the source file's qpos; -1 for welded links."""
+
+    dof_address: tuple[int, ...] = struct.field(pytree_node=False, default=())
+    """The same in qvel."""
+
+    @property
+    def n_links(self) -> int:
+        """Number of links."""
+        return len(self.parents)
+
+    @property
+    def total_mass(self) -> Float[Array, " *B"]:
+        """Mass of the whole body."""
+        return jnp.sum(self.mass, axis=-1)
+
+    @classmethod
+    def from_betas(
+        cls,
+        betas: Float[Array, "*B 10"] | None = None,
+        mass_kg: Float[Array, " *B"] | float | None = None,
+    ) -> "Humanoid":
+        """The default body of a subject, from SMPL-X shape coefficients. Pure JAX, jit-able.
+
+        Args:
+          betas: shape coefficients, any leading axes; None is the mean body.
+          mass_kg: whole-body mass. Where it is None or NaN, it is stature squared times the body
+            mass index of de Leva's subjects (22.3 kg/m²): betas tell a stature, but the default
+            body has no surface to tell a weight from.
+        """
+        template = default_template()
+        betas = jnp.zeros(N_BETAS) if betas is None else jnp.asarray(betas)
+        joints = _shaped(template.joint_mean, template.joint_dirs, betas)
+        contact = _shaped_points(template.contact, betas)
+        landmark = _shaped_points(template.landmark, betas) + joints[..., template.landmark.link, :]
+        sole = contact[..., 1] + joints[..., template.contact.link, 1]
+        stature = landmark[..., 0, 1] - jnp.min(sole[..., : template.n_sole], axis=-1)
+        usual = body_mass_index() * stature**2
+        given = jnp.asarray(jnp.nan if mass_kg is None else mass_kg)
+        mass = jnp.where(jnp.isnan(given), usual, given)
+        heel, toe, finger = (landmark[..., k : k + 2, :] for k in (1, 3, 5))
+        links = link_moments(joints, landmark[..., 0, :], heel, toe, finger, mass)
+        limits = human_limits()
+        parents = np.maximum(np.array(PARENTS), 0)
+        qpos_address, dof_address = ball_addresses(PARENTS)
+        return cls(
+            offset=joints - joints[..., parents, :],
+            mass=jnp.stack([m.mass for m in links], axis=-1),
+            com=jnp.stack([m.com for m in links], axis=-2) - joints,
+            inertia=jnp.stack([m.inertia() for m in links], axis=-3),
+            contact_point=contact,
+            capsule_ends=_shaped_points(template.capsule_ends, betas),
+            capsule_radius=jnp.asarray(template.capsule_radius),
+            hull_point=_shaped_points(template.hull, betas),
+            hull_link=jnp.asarray(template.hull.link),
+            range_low=jnp.asarray(limits.low - limits.margin),
+            range_high=jnp.asarray(limits.high + limits.margin),
+            speed_limit=jnp.asarray(limits.speed),
+            torque_limit=jnp.asarray(limits.torque),
+            hinge_axis=jnp.zeros((0, 3)),
+            hinge_range=jnp.zeros((0, 2)),
+            armature=jnp.zeros(N_BODIES),
+            rest_quat=jnp.tile(jnp.array([1.0, 0.0, 0.0, 0.0]), (N_BODIES, 1)),
+            contact_link=tuple(template.contact.link.tolist()),
+            feet=_sole_indices(template),
+            capsule_link=tuple(range(N_BODIES)),
+            capsule_pairs=capsule_pairs(template),
+            ranges=limits.chains,
+            qpos_address=qpos_address,
+            dof_address=dof_address,
+        )
+
+
+def _shaped(mean: np.ndarray, dirs: np.ndarray, betas: Array) -> Array:
+    """mean + dirs · betas, written out: a matrix unit would round to TF32."""
+    return jnp.asarray(mean) + jnp.sum(jnp.asarray(dirs) * betas[..., None, None, :], axis=-1)
+
+
+def _shaped_points(points: LinkPoints, betas: Array) -> Array:
+    return _shaped(points.mean, points.dirs, betas)
+
+
+def _sole_indices(template: BodyTemplate) -> tuple[tuple[int, ...], ...]:
+    link = template.contact.link[: template.n_sole]
+    return tuple(tuple(np.flatnonzero(np.isin(link, foot)).tolist()) for foot in FEET)
+
+
+def tree_distance(a: int, b: int, parents: tuple[int, ...]) -> int:
+    """Number of joints between two links."""
+    steps = 0
+    while a != b:
+        a, b = (parents[a], b) if a > b else (a, parents[b])
+        steps += 1
+    return steps
+
+
+def capsule_pairs(template: BodyTemplate) -> tuple[tuple[int, int], ...]:
+    """Pairs of links that must not overlap: far enough in the tree, and apart at rest."""
+    at_rest = template.capsule_ends.mean + template.joint_mean[template.capsule_ends.link]
+    start, end = at_rest[:N_BODIES], at_rest[N_BODIES:]
+    radius = template.capsule_radius
+    pairs = []
+    for a, b in combinations(range(N_BODIES), 2):
+        if tree_distance(a, b, PARENTS) > _NEAR_IN_TREE:
+            gap = _core_distance(start[[a, b]], end[[a, b]]) - radius[a] - radius[b]
+            if gap > _REST_CLEARANCE_M:
+                pairs.append((a, b))
+    return tuple(pairs)
+
+
+def _core_distance(start: np.ndarray, end: np.ndarray) -> float:
+    """Distance between two segments on a fine grid: within 1 mm, enough to choose pairs by."""
+    t = np.linspace(0.0, 1.0, 101)[:, None]
+    first, second = (start[k] + t * (end[k] - start[k]) for k in (0, 1))
+    return float(np.linalg.norm(first[:, None] - second[None], axis=-1).min())

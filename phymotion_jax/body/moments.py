@@ -1,0 +1,85 @@
+"""Mass moments of bodies that are put together and taken apart: mass, first and second moments."""
+
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float
+
+
+@struct.dataclass
+class Moments:
+    """Moments of a body about the model frame's origin. Any leading axes; kg and metres."""
+
+    mass: Float[Array, " *B"]
+    """Mass."""
+
+    first: Float[Array, "*B 3"]
+    """Mass times position, integrated."""
+
+    second: Float[Array, "*B 3 3"]
+    """Mass times position times position, integrated."""
+
+    def __add__(self, other: "Moments") -> "Moments":
+        """Two bodies as one."""
+        return Moments(self.mass + other.mass, self.first + other.first, self.second + other.second)
+
+    def __sub__(self, other: "Moments") -> "Moments":
+        """A body without a part of it."""
+        return Moments(self.mass - other.mass, self.first - other.first, self.second - other.second)
+
+    @property
+    def com(self) -> Float[Array, "*B 3"]:
+        """Centre of mass."""
+        return self.first / self.mass[..., None]
+
+    def inertia(self) -> Float[Array, "*B 3 3"]:
+        """Inertia about the centre of mass, in kg·m²."""
+        com = self.com
+        spread = self.second - self.mass[..., None, None] * _outer(com, com)
+        trace = jnp.trace(spread, axis1=-2, axis2=-1)[..., None, None]
+        return trace * jnp.eye(3) - spread
+
+
+def point_like(
+    mass: Float[Array, " *B"], com: Float[Array, "*B 3"], spread: Float[Array, "*B 3 3"]
+) -> Moments:
+    """A body from its mass, its centre, and its variance of position in m²."""
+    second = mass[..., None, None] * (spread + _outer(com, com))
+    return Moments(mass, mass[..., None] * com, second)
+
+
+def bar(
+    mass: Float[Array, " *B"],
+    start: Float[Array, "*B 3"],
+    end: Float[Array, "*B 3"],
+    com: float,
+    between: tuple[Float[Array, " *B"], Float[Array, " *B"]],
+    section: Float[Array, "*B 3 3"],
+) -> Moments:
+    """A piece of a bar whose density changes linearly from end to end.
+
+    Args:
+      mass: of the whole bar.
+      start: where it begins.
+      end: where it ends.
+      com: centre of mass as a fraction of the length; 1/3 to 2/3, where the density is positive.
+      between: the piece, as fractions of the length. An empty piece has no mass.
+      section: variance of position across the bar, in m².
+    """
+    # density 1 + slope (2t - 1) has its centre at 1/2 + slope / 6
+    slope = 6.0 * (com - 0.5)
+    low = jnp.clip(between[0], 0.0, 1.0)
+    high = jnp.clip(jnp.maximum(between[1], low), 0.0, 1.0)
+    power = [(high**n - low**n) / n for n in (1, 2, 3, 4)]
+    m0, m1, m2 = (mass * ((1.0 - slope) * power[n] + 2.0 * slope * power[n + 1]) for n in range(3))
+    span = end - start
+    mixed = _outer(start, span)
+    second = (
+        m0[..., None, None] * (section + _outer(start, start))
+        + m1[..., None, None] * (mixed + jnp.swapaxes(mixed, -1, -2))
+        + m2[..., None, None] * _outer(span, span)
+    )
+    return Moments(m0, m0[..., None] * start + m1[..., None] * span, second)
+
+
+def _outer(a: Array, b: Array) -> Array:
+    return a[..., :, None] * b[..., None, :]

@@ -1,0 +1,52 @@
+"""Finds the files in folders that may be motions."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_SUFFIXES = (".npz", ".pt", ".pth", ".pkl")
+_ZIP_MAGIC = b"PK"
+
+AnyPath = str | os.PathLike[str]
+
+
+def find_motion_files(paths: AnyPath | Iterable[AnyPath]) -> list[Path]:
+    """The files named, and those in the folders named, each once and in a fixed order.
+
+    What is named stays, whatever it is called and whether or not it exists. Folders are searched to
+    the bottom, through links but into no folder twice; hidden names are left out. A file in them
+    is taken if it begins like a zip archive, or if its name ends in .npz, .pt, .pth or .pkl, so
+    that a damaged or hostile one among the motions is reported instead of passed over.
+    """
+    found: dict[str, Path] = {}
+    given = [paths] if isinstance(paths, str | os.PathLike) else paths
+    for path in map(Path, given):
+        for file in sorted(_search(path)) if path.is_dir() else [path]:
+            found.setdefault(os.path.realpath(file), file)
+    return list(found.values())
+
+
+def _search(top: Path) -> Iterator[Path]:
+    entered: set[str] = set()
+    for folder, subfolders, files in os.walk(top, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in entered:
+            subfolders.clear()
+            continue
+        entered.add(real)
+        # In place: `os.walk` goes on with what is left here, in this order.
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        candidates = (Path(folder, name) for name in files if not name.startswith("."))
+        yield from filter(_may_be_motion, candidates)
+
+
+def _may_be_motion(path: Path) -> bool:
+    if path.suffix.lower() in _SUFFIXES:
+        return True
+    try:
+        if not path.is_file():  # a pipe would block for ever
+            return False
+        with path.open("rb") as file:
+            return file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+    except OSError:
+        return False

@@ -1,0 +1,57 @@
+"""GVHMR's `hmr4d_results.pt`, and what the `gvhmr` package's `MotionResult.save` writes."""
+
+import zipfile
+
+import numpy as np
+
+from phymotion_jax.errors import MotionError, Status
+from phymotion_jax.io.raw import KNOWN_KINDS, RawClip, listed, one_body
+from phymotion_jax.io.torch_zip import Tensor, TorchZip
+
+GVHMR_FPS = 30.0
+"""Frame rate of every result: the network is trained at 30, and the tool resamples the video to it
+(the `gvhmr` package leaves videos of 28.5 to 31.5 as they are, and calls them 30)."""
+
+_WORLD = "smpl_params_global"
+
+
+def read_gvhmr(archive: zipfile.ZipFile) -> RawClip:
+    """Take the clip in the gravity-aligned frame, y up.
+
+    Betas may vary a little over the frames, where a version of the tool does not average them:
+    their mean is the clip's body.
+    """
+    file = TorchZip(archive)
+    params = file.root.get(_WORLD) if type(file.root) is dict else None
+    if type(params) is not dict:
+        held = listed(file.root) if type(file.root) is dict else f"a {type(file.root).__name__}"
+        raise MotionError(
+            Status.UNREADABLE,
+            f"a torch file without {_WORLD}; it holds {held}; {KNOWN_KINDS}",
+        )
+    transl = _array(file, params, "transl")
+    betas = _array(file, params, "betas") if "betas" in params else None
+    return RawClip(
+        transl=transl,
+        global_orient=_array(file, params, "global_orient"),
+        body_pose=_array(file, params, "body_pose"),
+        betas=None if betas is None else one_body(f"{_WORLD}.betas", betas, len(transl)),
+        fps=GVHMR_FPS,
+        mass_kg=None,
+        up="y",
+        source="gvhmr-pt",
+    )
+
+
+def _array(file: TorchZip, params: dict, name: str) -> np.ndarray:
+    field = f"{_WORLD}.{name}"
+    if name not in params:
+        raise MotionError(Status.UNREADABLE, f"no {field}; {_WORLD} holds {listed(params)}")
+    tensor = params[name]
+    if type(tensor) is not Tensor:
+        raise MotionError(
+            Status.UNREADABLE, f"{field} is a {type(tensor).__name__}, a tensor was wanted"
+        )
+    if not tensor.shape:
+        raise MotionError(Status.BAD_SHAPE, f"{field} is one number, a row a frame was wanted")
+    return file.array(field, tensor)

@@ -1,0 +1,127 @@
+"""Loads one motion from a file of any known kind."""
+
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+
+from phymotion_jax.errors import MotionError, Status, UnknownNameError
+from phymotion_jax.io.archive import open_zip
+from phymotion_jax.io.gvhmr import read_gvhmr
+from phymotion_jax.io.npz import FPS_NAMES, is_npz, read_npz
+from phymotion_jax.io.raw import KNOWN_KINDS, RawClip, listed
+from phymotion_jax.io.torch_zip import is_torch_zip
+from phymotion_jax.motion import Motion, UpAxis
+
+_UP_AXES = ("y", "z")
+_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
+_OLD_TORCH_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""torch.serialization's MAGIC_NUMBER as a pickle of protocol 2."""
+_PICKLE_PROTOCOLS = range(2, 6)
+
+
+def load_motion(
+    path: str | os.PathLike[str],
+    *,
+    fps: float | None = None,
+    up: UpAxis | None = None,
+    mass_kg: float | None = None,
+) -> Motion:
+    """Load one clip; its kind is told by what is in the file, not by the name.
+
+    It may be an AMASS or SMPL-X `.npz` (z up), the `gvhmr` package's `.npz` or GVHMR's
+    `hmr4d_results.pt` (both y up). Nothing in it is executed: pickles are read as plain data,
+    without PyTorch.
+
+    Args:
+      path: the file.
+      fps: frames a second, instead of what the file says.
+      up: the file's vertical axis, instead of what its kind has.
+      mass_kg: whole-body mass, instead of what the file says.
+
+    Raises:
+      MotionError: with the `Status` that a table shows. The message begins with the path; `reason`
+        is the same line without it.
+      UnknownNameError: if `up` is no axis.
+    """
+    if up is not None and up not in _UP_AXES:
+        raise UnknownNameError("up axis", up, _UP_AXES)
+    path = Path(path)
+    try:
+        raw = _read(path, need_fps=fps is None, need_mass=mass_kg is None)
+        return _motion(raw, path.stem, fps, up, mass_kg)
+    except MotionError as error:
+        named = MotionError(error.status, f"{path}: {error.reason}")
+        named.reason = error.reason
+        raise named from error
+
+
+def _motion(
+    raw: RawClip, name: str, fps: float | None, up: UpAxis | None, mass_kg: float | None
+) -> Motion:
+    fps = raw.fps if fps is None else fps
+    if fps is None:
+        raise MotionError(
+            Status.FPS_UNKNOWN,
+            f"the file does not say its frame rate ({', '.join(FPS_NAMES)}); "
+            "pass --fps (in Python fps=)",
+        )
+    # Damaged files hold numbers that overflow on the way; their values are checked afterwards.
+    with np.errstate(all="ignore"):
+        return Motion.from_smplx(
+            transl=raw.transl,
+            global_orient=raw.global_orient,
+            body_pose=raw.body_pose,
+            betas=raw.betas,
+            fps=fps,
+            up=up or raw.up,
+            mass_kg=raw.mass_kg if mass_kg is None else mass_kg,
+            name=name,
+            source=raw.source,
+        )
+
+
+def _read(path: Path, *, need_fps: bool, need_mass: bool) -> RawClip:
+    _require_zip(_first_bytes(path))
+    with open_zip(path) as archive:
+        if is_torch_zip(archive):
+            return read_gvhmr(archive)
+        if is_npz(archive):
+            return read_npz(archive, need_fps=need_fps, need_mass=need_mass)
+        members = listed(archive.namelist())
+        raise MotionError(Status.UNREADABLE, f"a zip archive of {members}; {KNOWN_KINDS}")
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):  # a pipe would block for ever
+            with path.open("rb") as file:
+                return file.read(len(_OLD_TORCH_MAGIC))
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # a NUL in the path
+        raise MotionError(Status.MISSING, "there is no such file") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise MotionError(Status.UNREADABLE, f"it cannot be opened ({reason})") from error
+    what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
+    raise MotionError(Status.UNREADABLE, f"it is {what}, a motion file was wanted")
+
+
+def _require_zip(head: bytes) -> None:
+    if head.startswith(_ZIP_MAGICS):
+        return
+    if head == _OLD_TORCH_MAGIC:
+        raise MotionError(
+            Status.UNREADABLE,
+            "a torch file in the format before PyTorch 1.6, a bare pickle that was not executed; "
+            "if you trust it, load it with PyTorch and torch.save it again",
+        )
+    if head[:1] == b"\x80" and head[1:2] and head[1] in _PICKLE_PROTOCOLS:
+        raise MotionError(
+            Status.UNSAFE,
+            "a bare pickle, which can run any code when opened; it was not executed; if you trust "
+            "it, save its arrays with numpy.savez",
+        )
+    found = f"begins with {head[:8]!r}" if head else "is empty"
+    raise MotionError(Status.UNREADABLE, f"the file {found}; {KNOWN_KINDS}")

@@ -1,0 +1,65 @@
+"""Slow, plain float64 answers that nobody here derived: C MuJoCo, scipy, numpy loops."""
+
+import mujoco
+import numpy as np
+
+
+def mujoco_inverse(model: mujoco.MjModel, qpos, qvel, qacc) -> np.ndarray:
+    """qfrc_inverse of each row, without constraints and contacts, by C MuJoCo."""
+    flags = mujoco.mjtDisableBit
+    model.opt.disableflags |= int(flags.mjDSBL_CONTACT) | int(flags.mjDSBL_CONSTRAINT)
+    data = mujoco.MjData(model)
+    out = np.zeros((len(qpos), model.nv))
+    for i in range(len(qpos)):
+        data.qpos[:], data.qvel[:], data.qacc[:] = qpos[i], qvel[i], qacc[i]
+        mujoco.mj_inverse(model, data)
+        out[i] = data.qfrc_inverse
+    return out
+
+
+def random_states(model: mujoco.MjModel, n: int, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions with unit quaternions, velocities of 2 and accelerations of 20 units."""
+    qpos = rng.normal(size=(n, model.nq))
+    for j in range(model.njnt):
+        at = int(model.jnt_qposadr[j])
+        kind = int(model.jnt_type[j])
+        if kind == int(mujoco.mjtJoint.mjJNT_FREE):
+            at, kind = at + 3, int(mujoco.mjtJoint.mjJNT_BALL)
+        if kind == int(mujoco.mjtJoint.mjJNT_BALL):
+            qpos[:, at : at + 4] /= np.linalg.norm(qpos[:, at : at + 4], axis=1, keepdims=True)
+    return qpos, 2.0 * rng.normal(size=(n, model.nv)), 20.0 * rng.normal(size=(n, model.nv))
+
+
+def random_tree(rng, n_links: int, joint: str) -> str:
+    """MJCF of a random tree with tilted frames, off-centre anchors and full inertias."""
+    children: dict[int, list[int]] = {k: [] for k in range(n_links)}
+    for k in range(1, n_links):
+        children[int(rng.integers(0, k))].append(k)
+
+    def numbers(values) -> str:
+        return " ".join(f"{v:.8g}" for v in values)
+
+    def body(k: int) -> str:
+        spread = rng.normal(size=(3, 3))
+        inertia = 0.05 * (spread @ spread.T + 0.5 * np.eye(3))
+        order = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]
+        # x xᵀ of a cloud gives an inertia that a body can have: trace - x xᵀ
+        inertia = np.trace(inertia) * np.eye(3) - inertia
+        text = (
+            f'<body name="b{k}" pos="{numbers(0.3 * rng.normal(size=3))}" '
+            f'quat="{numbers(rng.normal(size=4))}">'
+            f'<inertial pos="{numbers(0.1 * rng.normal(size=3))}" mass="{rng.uniform(0.5, 5):.6g}" '
+            f'fullinertia="{numbers(inertia[i, j] for i, j in order)}"/>'
+        )
+        anchor, armature = numbers(0.1 * rng.normal(size=3)), f"{rng.uniform(0, 0.1):.6g}"
+        if k == 0:
+            text += "<freejoint/>"
+        elif joint == "ball":
+            text += f'<joint type="ball" pos="{anchor}" armature="{armature}"/>'
+        elif joint == "hinge" or k % 3:
+            for _ in range(int(rng.integers(1, 4))):
+                axis = numbers(rng.normal(size=3))
+                text += f'<joint type="hinge" axis="{axis}" pos="{anchor}" armature="{armature}"/>'
+        return text + "".join(body(c) for c in children[k]) + "</body>"
+
+    return f"<mujoco><worldbody>{body(0)}</worldbody></mujoco>"
