@@ -143,7 +143,7 @@ def _one_line(box: str) -> str:
     plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
     inside = "\n".join(line.strip("│ ") for line in plain.splitlines()[1:-1])
     parts = [part.strip() for part in re.split(r"^[─-]+$", inside, flags=re.MULTILINE)]
-    error, *advice = filter(None, parts)
+    error, *advice = list(filter(None, parts)) or [plain]
     error = " ".join(error.partition("\n\n")[0].split()).rstrip(".")
     if advice and advice[0].startswith("Perhaps you meant:\n"):
         error += f"; perhaps you meant {advice[0].splitlines()[1].strip()}"

@@ -89,7 +89,7 @@ def _loader(options: Options) -> Callable[[Path], Motion]:
 def _files(given: Sequence[Path]) -> list[Path]:
     if not given:
         return demo_clips()
-    if not any(path.exists() for path in given):
+    if not any(os.path.exists(path) for path in given):
         raise UsageError(f"there is no {' and no '.join(map(str, given))}")
     paths = find_motion_files(given)
     if not paths:

@@ -87,7 +87,7 @@ def open_table(target: str) -> Iterator[Callable[[Row], None]]:
     """Open a table and give the function that adds a row to it.
 
     The rows go to `partial_path` first, which takes the table's name when all of them are there. An
-    error or an interruption leaves what was written under that name, as a readable table.
+    error or an interruption leaves what was written, if any, under that name as a readable table.
 
     Args:
       target: a file whose ending names the format, or "-" for JSON lines on stdout.
@@ -104,9 +104,20 @@ def open_table(target: str) -> Iterator[Callable[[Row], None]]:
         file = partial.open("wb")
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror}") from error
-    with file, closing(sink(file)) as rows:
-        yield rows.write
-    partial.replace(target)
+    n_rows = 0
+
+    def add(row: Row) -> None:
+        nonlocal n_rows
+        rows.write(row)
+        n_rows += 1
+
+    try:
+        with file, closing(sink(file)) as rows:
+            yield add
+        partial.replace(target)
+    finally:
+        if not n_rows:
+            partial.unlink(missing_ok=True)
 
 
 def partial_path(target: str) -> Path:

@@ -259,6 +259,10 @@ def test_names_of_clips_without_their_folder(scorers, tmp_path, capsys):
     assert "\n[red]walk/hmr4d_results" in err
 
 
+def test_complaint_without_a_box_is_said_as_it_is():
+    assert cli._one_line("Error: no such shell") == "Error: no such shell"
+
+
 @pytest.mark.parametrize(
     ("jax_version", "before", "after"),
     [

@@ -147,6 +147,13 @@ def test_unfinished_table_has_another_name(tmp_path, rows, ending):
     assert read(table.partial_path(str(target))).to_pylist() == rows[:1]
 
 
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_unfinished_table_without_rows_leaves_nothing(tmp_path, ending):
+    with pytest.raises(KeyboardInterrupt), table.open_table(str(tmp_path / f"a.{ending}")):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
 def test_finished_table_replaces_the_old_one(tmp_path, rows):
     target = tmp_path / "scores.jsonl"
     write(target, rows)
