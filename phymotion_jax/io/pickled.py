@@ -156,7 +156,10 @@ class _Machine:
         return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
 
     def line(self) -> str:
-        return self.take(self.data.find(b"\n", self.at) - self.at + 1)[:-1].decode("utf-8")
+        end = self.data.find(b"\n", self.at)
+        if end < 0:
+            raise damaged("a name without end")
+        return self.take(end + 1 - self.at)[:-1].decode("utf-8")
 
     def long1(self) -> None:
         self.stack.append(int.from_bytes(self.take(self.number("<B")), "little", signed=True))
