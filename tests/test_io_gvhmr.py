@@ -111,22 +111,22 @@ def test_views(tmp_path, view):
 
 BAD_FIELDS = {
     "list": ({"transl": [1, 2]}, Status.UNREADABLE, "smpl_params_global.transl is a list"),
-    "number": ({"transl": io_files.tensor("3", "f4", 10, ())}, Status.BAD_SHAPE, "one number"),
+    "number": ({"transl": io_files.tensor("3", "f4", 10, ())}, Status.BAD_SHAPE, "transl is ()"),
     "no data": ({"transl": io_files.tensor("x", "f4", 18, (N, 3))}, Status.UNREADABLE, "no data"),
     "wrong shape": (
         {"body_pose": io_files.tensor("2", "f4", N * 63, (N, 62))},
         Status.BAD_SHAPE,
-        f"body_pose is ({N}, 62), ({N}, 63) was wanted",
+        f"body_pose is ({N}, 62) float32, (frames, 63) of numbers",
     ),
     "other length": (
         {"transl": io_files.tensor("0", "f4", N * 3, (N - 1, 3))},
         Status.BAD_SHAPE,
-        f"global_orient is ({N}, 3), ({N - 1}, 3) was wanted",
+        f"{N - 1} frames of translation, {N} of pelvis rotation",
     ),
     "truths": (
         {"betas": io_files.tensor("3", "b1", 40, (40,))},
         Status.BAD_SHAPE,
-        "betas holds bool",
+        "betas is (40,) bool",
     ),
 }
 

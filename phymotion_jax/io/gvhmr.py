@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 
 from phymotion_jax.errors import MotionError, Status
-from phymotion_jax.io.raw import KNOWN_KINDS, RawClip, listed, one_body
+from phymotion_jax.io.raw import KNOWN_KINDS, RawClip, as_rows, listed, one_body
 from phymotion_jax.io.torch_zip import Tensor, TorchZip
 
 GVHMR_FPS = 30.0
@@ -29,12 +29,14 @@ def read_gvhmr(archive: zipfile.ZipFile) -> RawClip:
             Status.UNREADABLE,
             f"a torch file without {_WORLD}; it holds {held}; {KNOWN_KINDS}",
         )
-    transl = _array(file, params, "transl")
+    transl = as_rows(f"{_WORLD}.transl", _array(file, params, "transl"), (3,))
+    global_orient = _array(file, params, "global_orient")
+    body_pose = _array(file, params, "body_pose")
     betas = _array(file, params, "betas") if "betas" in params else None
     return RawClip(
         transl=transl,
-        global_orient=_array(file, params, "global_orient"),
-        body_pose=_array(file, params, "body_pose"),
+        global_orient=as_rows(f"{_WORLD}.global_orient", global_orient, (3,)),
+        body_pose=as_rows(f"{_WORLD}.body_pose", body_pose, (63,)),
         betas=None if betas is None else one_body(f"{_WORLD}.betas", betas, len(transl)),
         fps=GVHMR_FPS,
         mass_kg=None,
@@ -52,6 +54,4 @@ def _array(file: TorchZip, params: dict, name: str) -> np.ndarray:
         raise MotionError(
             Status.UNREADABLE, f"{field} is a {type(tensor).__name__}, a tensor was wanted"
         )
-    if not tensor.shape:
-        raise MotionError(Status.BAD_SHAPE, f"{field} is one number, a row a frame was wanted")
     return file.array(field, tensor)

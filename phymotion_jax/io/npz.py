@@ -13,7 +13,7 @@ import numpy as np
 from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.io.archive import read_member
 from phymotion_jax.io.npy import parse_npy
-from phymotion_jax.io.raw import KNOWN_KINDS, RawClip, listed, one_body
+from phymotion_jax.io.raw import KNOWN_KINDS, RawClip, as_rows, listed, one_body
 from phymotion_jax.motion import UpAxis
 
 FPS_NAMES = ("mocap_framerate", "mocap_frame_rate", "fps")
@@ -75,12 +75,6 @@ def read_npz(archive: zipfile.ZipFile, *, need_fps: bool, need_mass: bool) -> Ra
     spelling = _GVHMR if "world_body_pose" in file.names else _SMPLX
     transl = _rows(file, spelling.transl, (3,))
     global_orient, body_pose = _rotations(file, spelling)
-    if not len(transl) == len(global_orient) == len(body_pose):
-        raise MotionError(
-            Status.BAD_SHAPE,
-            f"{len(transl)} frames of translation, {len(global_orient)} of pelvis rotation and "
-            f"{len(body_pose)} of body pose; one length was wanted",
-        )
     betas = file.array(spelling.betas) if spelling.betas in file.names else None
     return RawClip(
         transl=transl,
@@ -129,20 +123,11 @@ def _rotations(file: _Npz, spelling: _Spelling) -> tuple[np.ndarray, np.ndarray]
 
 
 def _rows(file: _Npz, names: Sequence[str], widths: Sequence[int]) -> np.ndarray:
-    """An array with one row a frame; joints as a third axis are written out side by side."""
+    """The array under the first of `names` that is there, with one row a frame."""
     name = file.first(names)
     if name is None:
         raise MotionError(
             Status.UNREADABLE,
             f"no {' or '.join(names)} in it; it holds {listed(file.names)}; {KNOWN_KINDS}",
         )
-    array = file.array(name)
-    rows = array
-    if array.ndim == 3 and array.shape[2] == 3:
-        rows = array.reshape(len(array), 3 * array.shape[1])
-    if rows.ndim != 2 or rows.shape[1] not in widths:
-        wanted = " or ".join(str(width) for width in widths)
-        raise MotionError(
-            Status.BAD_SHAPE, f"{name} is {array.shape}, (frames, {wanted}) was wanted"
-        )
-    return rows
+    return as_rows(name, file.array(name), widths)

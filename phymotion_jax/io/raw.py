@@ -1,6 +1,8 @@
-"""What a file says of a clip, as it stands there: `Motion.from_smplx` does the checking."""
+"""What a file says of a clip, in its own frame: shapes are checked here, under the names that the
+file has for them, and values in `Motion.from_smplx`.
+"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +19,11 @@ KNOWN_KINDS = (
 
 @dataclass(frozen=True)
 class RawClip:
-    """SMPL-X parameters by `Motion.from_smplx`'s names, in the file's own world frame."""
+    """SMPL-X parameters by `Motion.from_smplx`'s names, in the file's own world frame.
+
+    Raises:
+      MotionError: if the arrays differ in their number of frames.
+    """
 
     transl: np.ndarray
     global_orient: np.ndarray
@@ -29,14 +35,36 @@ class RawClip:
     up: UpAxis
     source: str
 
+    def __post_init__(self):
+        """Compare lengths."""
+        if not len(self.transl) == len(self.global_orient) == len(self.body_pose):
+            raise MotionError(
+                Status.BAD_SHAPE,
+                f"{len(self.transl)} frames of translation, {len(self.global_orient)} of pelvis "
+                f"rotation and {len(self.body_pose)} of body pose; one length was wanted",
+            )
+
+
+def as_rows(field: str, array: np.ndarray, widths: Sequence[int]) -> np.ndarray:
+    """One row of numbers a frame; joints as a third axis are written out side by side."""
+    rows = array
+    if array.ndim == 3 and array.shape[2] == 3:
+        rows = array.reshape(len(array), 3 * array.shape[1])
+    if rows.ndim != 2 or rows.shape[1] not in widths or rows.dtype.kind not in "fiu":
+        wanted = " or ".join(str(width) for width in widths)
+        raise MotionError(
+            Status.BAD_SHAPE,
+            f"{field} is {array.shape} {array.dtype}, (frames, {wanted}) of numbers was wanted",
+        )
+    return rows
+
 
 def one_body(field: str, betas: np.ndarray, n_frames: int) -> np.ndarray:
     """One row of shape coefficients: a row a frame is averaged, since a clip has one body."""
-    if betas.ndim == 1:
-        return betas
-    if betas.dtype.kind in "fiu" and betas.ndim == 2 and len(betas) in {1, n_frames} - {0}:
+    rows = np.atleast_2d(betas)
+    if betas.dtype.kind in "fiu" and rows.ndim == 2 and len(rows) in {1, n_frames} - {0}:
         with np.errstate(all="ignore"):  # infinities in a damaged file; refused later by value
-            return betas.astype(np.float64).mean(axis=0)
+            return rows.astype(np.float64).mean(axis=0)
     raise MotionError(
         Status.BAD_SHAPE,
         f"{field} is {betas.shape} {betas.dtype}, one row or {n_frames} rows of numbers "
