@@ -1,0 +1,140 @@
+"""Distance from a point of the ground to the support polygon, the convex hull of what touches."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+STEPS = 10
+"""Steps of the search. Feet need 5, a regular polygon of 160 corners 7, and the worst sets that we
+could think of (corners that crowd together geometrically) 9 to come within 2e-6 m."""
+
+_UNROLL = 8
+"""Points a turn of the loop over points: fewer is slower on CPU and launches more GPU kernels, many
+more compiles longer for nothing."""
+
+Vec2 = tuple[Array, Array]
+"""x, y in the plane of the floor."""
+
+
+class _Corner(NamedTuple):
+    """One of the points, relative to the query."""
+
+    x: Float[Array, "B T"]
+    y: Float[Array, "B T"]
+    row: Int[Array, "B T"]
+
+
+@jax.jit
+def hull_distance(query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]) -> Float[Array, "B T"]:
+    """Horizontal distance from a point to the convex hull of the points that touch.
+
+    Exact (to 1e-5 m in float32, some metres from the origin) for any set: one point, two, points on
+    a line, duplicates. The gradient is finite everywhere, and zero inside. It is that of the
+    nearest point of the hull, held at fixed shares of the two corners beside it; this is exact
+    for first derivatives, since there the distance is stationary in the shares.
+
+    Method: Gilbert, Johnson and Keerthi 1988 (GJK) in the plane, where it closes in on one
+    direction from both sides and so cannot cycle. A fixed number of steps, each one pass over the
+    points that keeps a running minimum: some 60 bytes a frame in flight, whatever N is.
+
+    Args:
+      query: x and y of the point, each ``(B, T)``, in metres.
+      points: x and y of the candidate points, each ``(N, B, T)``, in metres. NaN is allowed where
+        they do not touch.
+      touching: which points span the hull. False on padding.
+
+    Returns:
+      Metres: 0 inside and on the edge, infinite where nothing touches.
+    """
+    fixed = jax.lax.stop_gradient((query, points))
+    a, b, share, inside = _nearest_edge(*fixed, touching)
+    any_touching = jnp.any(touching, axis=0)
+    ax, ay = _relative(query, points, a.row, any_touching)
+    bx, by = _relative(query, points, b.row, any_touching)
+    x, y = share * ax + (1.0 - share) * bx, share * ay + (1.0 - share) * by
+    square = x * x + y * y
+    zero = inside | (square == 0.0)
+    distance = jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))
+    return jnp.where(any_touching, distance, jnp.inf)
+
+
+def _nearest_edge(
+    query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]
+) -> tuple[_Corner, _Corner, Float[Array, "B T"], Bool[Array, "B T"]]:
+    """The corners beside the nearest point of the hull, the first one's share, and inside or not.
+
+    Any direction d bounds the distance from below, by the least d·x over the points, and the best d
+    is the one sought. Corner `a` stands for the best direction being counterclockwise of the last
+    that was tried on its side, `b` clockwise. The next d is the best for these two alone; the
+    point that is lowest along it takes the place of one of them.
+    """
+
+    def step(_, state: tuple[_Corner, _Corner, Array]) -> tuple[_Corner, _Corner, Array]:
+        a, b, inside = state
+        share, beyond = _nearest_on_segment(a, b)
+        between = (share > 0.0) & (share < 1.0)
+        # Normal of the edge from its ends' difference: their own directions may be all rounding.
+        dx = jnp.where(between, a.y - b.y, jnp.where(share > 0.0, a.x, b.x))
+        dy = jnp.where(between, b.x - a.x, jnp.where(share > 0.0, a.y, b.y))
+        low = _lowest(lambda x, y: x * dx + y * dy, query, points, touching)
+        counterclockwise = dx * low.y - dy * low.x >= 0.0
+        a, b = _where(counterclockwise, low, a), _where(counterclockwise, b, low)
+        return a, b, inside | beyond
+
+    start = _lowest(lambda x, y: x * x + y * y, query, points, touching)
+    nowhere = jnp.zeros(start.x.shape, bool)
+    a, b, inside = jax.lax.fori_loop(0, STEPS, step, (start, start, nowhere))
+    share, beyond = _nearest_on_segment(a, b)
+    return a, b, share, inside | beyond
+
+
+def _nearest_on_segment(a: _Corner, b: _Corner) -> tuple[Float[Array, "B T"], Bool[Array, "B T"]]:
+    """Share of `a` in the point of the segment nearest the query, and whether it lies beyond.
+
+    With `a` on the left and `b` on the right, a query that sees them the other way round has gone
+    through the edge: no direction separates it from the points.
+    """
+    x, y = a.x - b.x, a.y - b.y
+    square = x * x + y * y
+    along = -(b.x * x + b.y * y) / jnp.where(square > 0.0, square, 1.0)
+    share = jnp.clip(along, 0.0, 1.0)
+    return share, (share > 0.0) & (share < 1.0) & (a.x * y - a.y * x <= 0.0)
+
+
+def _lowest(
+    key: Callable[[Array, Array], Array], query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]
+) -> _Corner:
+    """The touching point with the least `key`; the query itself where nothing touches.
+
+    A running minimum and not `argmin`, which is ten times slower over a leading axis on CPU and
+    would need a gather after it.
+    """
+
+    def keep(i, state: tuple[Array, _Corner]) -> tuple[Array, _Corner]:
+        least, best = state
+        px, py, touches = (jax.lax.dynamic_index_in_dim(u, i, 0, False) for u in arrays)
+        x, y = px - query[0], py - query[1]
+        value = jnp.where(touches, key(x, y), jnp.inf)
+        lower = value < least
+        corner = _Corner(x, y, jnp.full_like(best.row, i))
+        return jnp.where(lower, value, least), _where(lower, corner, best)
+
+    arrays = (*points, touching)
+    zero = jnp.zeros_like(query[0])
+    start = (jnp.full_like(zero, jnp.inf), _Corner(zero, zero, jnp.zeros(zero.shape, jnp.int32)))
+    return jax.lax.fori_loop(0, touching.shape[0], keep, start, unroll=_UNROLL)[1]
+
+
+def _relative(
+    query: Vec2, points: Vec2, index: Int[Array, "B T"], wanted: Bool[Array, "B T"]
+) -> Vec2:
+    """Points by index, relative to the query; zero, and without a gradient, where not wanted."""
+    px, py = (jnp.take_along_axis(p, index[None], axis=0)[0] for p in points)
+    return jnp.where(wanted, px - query[0], 0.0), jnp.where(wanted, py - query[1], 0.0)
+
+
+def _where(condition: Bool[Array, "B T"], a: _Corner, b: _Corner) -> _Corner:
+    return _Corner(*(jnp.where(condition, u, v) for u, v in zip(a, b, strict=True)))
