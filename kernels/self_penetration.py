@@ -36,7 +36,7 @@ def capsule_overlap(
 ) -> Overlap:
     """Worst penetration of each frame and of each capsule. Arguments as for `capsule_depth`.
 
-    Four bytes a pair and frame are in flight. Depths are differentiable as `capsule_depth` is; the
+    Four bytes a pair and frame are in flight (20 times that under `jax.grad`). Depths are differentiable as `capsule_depth` is; the
     gradient of `depth` is shared between pairs that are equally deep. A capsule in no pair, or
     a body without pairs, has depth 0.
     """
@@ -95,7 +95,7 @@ def _nearest_places(gap: Vec, u: Vec, v: Vec) -> tuple[Array, Array]:
 
     Ericson, Real-Time Collision Detection (2005), 5.1.9: nearest point on the line, clamped, then
     the other segment's, clamped, and back. His determinants cancel in float32 when the segments are
-    almost parallel (0.1 mm off for 1e-4 rad); as products of cross products they do not, and
+    almost parallel (0.5 mm off at 1e-3 rad); as products of cross products they do not, and
     what error is left in s costs nothing, because it grows as fast as s ceases to matter.
     """
     normal = cross(u, v)

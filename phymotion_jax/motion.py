@@ -23,10 +23,18 @@ BUCKETS = (128, 512, 2048, 8192, 32768)
 MIN_FRAMES = 3
 """An acceleration needs three positions."""
 
-_MAX_HEIGHT_M = 50.0
+MAX_POSITION_M = 1e5
+"""Farther out, float32 no longer tells a centimetre."""
+
+MAX_BETA = 20.0
+"""Betas are standard deviations; the body of ten of them is no longer a body."""
+
+MAX_HEIGHT_M = 50.0
+"""A pelvis higher than this on average is not given in metres."""
+
 _MAX_MEDIAN_SPEED_M_S = 50.0
 _MAX_ROTATION_VECTOR_RAD = 100.0
-_UNIT_NORM_SLACK = 0.1
+UNIT_NORM_SLACK = 0.1
 """Quaternions this far from unit norm are taken for rounding and normalised; others are refused."""
 
 
@@ -117,6 +125,7 @@ class Motion:
                 f"{_MAX_ROTATION_VECTOR_RAD:g} were wanted",
             )
         rate = _checked_fps(fps)
+        _require_bounded("transl", transl, MAX_POSITION_M, "metres")
         root_pos, joint_quat = _to_world(np, transl, poses, shape, up)
         _require_metres(root_pos, rate)
         return cls(
@@ -349,15 +358,26 @@ def _first_ten_betas(betas) -> np.ndarray:
         raise MotionError(Status.BAD_SHAPE, f"betas is {values.shape}, one row was wanted")
     if not np.isfinite(values).all():
         raise MotionError(Status.NOT_FINITE, "betas is not finite")
+    if values.size:
+        _require_bounded("betas", values, MAX_BETA, "standard deviations")
     shape = np.zeros(N_BETAS)
     shape[: min(N_BETAS, len(values))] = values[:N_BETAS]
     return shape
 
 
+def _require_bounded(field: str, array: np.ndarray, limit: float, unit: str) -> None:
+    largest = float(np.abs(array).max())
+    if largest > limit:
+        raise MotionError(
+            Status.BAD_UNITS,
+            f"{field} goes up to {largest:.3g}; {unit} under {limit:g} were wanted",
+        )
+
+
 def _require_metres(root_pos: np.ndarray, fps: float) -> None:
     height = float(np.median(np.abs(root_pos[:, 2])))
     speed = float(np.median(np.linalg.norm(np.diff(root_pos, axis=0), axis=1))) * fps
-    if height > _MAX_HEIGHT_M or speed > _MAX_MEDIAN_SPEED_M_S:
+    if height > MAX_HEIGHT_M or speed > _MAX_MEDIAN_SPEED_M_S:
         raise MotionError(
             Status.BAD_UNITS,
             f"the pelvis is {height:.3g} m high and moves at {speed:.3g} m/s (medians); "

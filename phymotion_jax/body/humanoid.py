@@ -1,12 +1,11 @@
 """`Humanoid`: a tree of links with masses, contact points, capsules and limits."""
 
-from itertools import combinations
-
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from phymotion_jax.body.capsules import capsule_pairs
 from phymotion_jax.body.limits import RangeChain, human_limits
 from phymotion_jax.body.mass import body_mass_index, link_moments
 from phymotion_jax.body.skeleton import (
@@ -18,12 +17,6 @@ from phymotion_jax.body.skeleton import (
     ball_addresses,
 )
 from phymotion_jax.body.template import BodyTemplate, LinkPoints, default_template
-
-_NEAR_IN_TREE = 2
-"""Links this close in the tree touch by construction and are never tested for penetration."""
-
-_REST_CLEARANCE_M = 0.01
-"""Capsules nearer than this at rest say nothing about the motion."""
 
 
 @struct.dataclass
@@ -195,33 +188,3 @@ def _shaped_points(points: LinkPoints, betas: Array) -> Array:
 def _sole_indices(template: BodyTemplate) -> tuple[tuple[int, ...], ...]:
     link = template.contact.link[: template.n_sole]
     return tuple(tuple(np.flatnonzero(np.isin(link, foot)).tolist()) for foot in FEET)
-
-
-def tree_distance(a: int, b: int, parents: tuple[int, ...]) -> int:
-    """Number of joints between two links."""
-    steps = 0
-    while a != b:
-        a, b = (parents[a], b) if a > b else (a, parents[b])
-        steps += 1
-    return steps
-
-
-def capsule_pairs(template: BodyTemplate) -> tuple[tuple[int, int], ...]:
-    """Pairs of links that must not overlap: far enough in the tree, and apart at rest."""
-    at_rest = template.capsule_ends.mean + template.joint_mean[template.capsule_ends.link]
-    start, end = at_rest[:N_BODIES], at_rest[N_BODIES:]
-    radius = template.capsule_radius
-    pairs = []
-    for a, b in combinations(range(N_BODIES), 2):
-        if tree_distance(a, b, PARENTS) > _NEAR_IN_TREE:
-            gap = _core_distance(start[[a, b]], end[[a, b]]) - radius[a] - radius[b]
-            if gap > _REST_CLEARANCE_M:
-                pairs.append((a, b))
-    return tuple(pairs)
-
-
-def _core_distance(start: np.ndarray, end: np.ndarray) -> float:
-    """Distance between two segments on a fine grid: within 1 mm, enough to choose pairs by."""
-    t = np.linspace(0.0, 1.0, 101)[:, None]
-    first, second = (start[k] + t * (end[k] - start[k]) for k in (0, 1))
-    return float(np.linalg.norm(first[:, None] - second[None], axis=-1).min())

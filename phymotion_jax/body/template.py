@@ -173,8 +173,8 @@ def _landmark_index(hull: LinkPoints) -> Int[np.ndarray, " 7"]:
 def _capsules(hull: LinkPoints) -> tuple[LinkPoints, Float[np.ndarray, " 24"]]:
     """One capsule a link, along the longest principal axis of its hull's vertices.
 
-    Its radius is the geometric mean of the two smaller half extents; its ends follow the betas by
-    the affine map that fits the hull's own change best.
+    Its radius is the smaller of the half extents across; its ends follow the betas by the affine
+    map that fits the hull's own change best.
     """
     ends, dirs, radii = [], [], []
     for link in range(N_BODIES):
@@ -185,7 +185,7 @@ def _capsules(hull: LinkPoints) -> tuple[LinkPoints, Float[np.ndarray, " 24"]]:
         along = (points - middle) @ axes
         centre = middle + axes @ (0.5 * (along.max(axis=0) + along.min(axis=0)))
         half = 0.5 * np.ptp(along, axis=0)
-        radius = _CAPSULE_SHRINK * float(np.sqrt(half[1] * half[2]))
+        radius = _CAPSULE_SHRINK * float(min(half[1], half[2]))
         reach = max(_CAPSULE_SHRINK * half[0] - radius, 0.0) * axes[:, 0]
         pair = np.stack([centre - reach, centre + reach])
         change = hull.dirs[mine].reshape(len(points), -1)

@@ -1,0 +1,78 @@
+"""Kinematic parts: could a body take these poses, at these speeds, without passing through itself?
+
+Definitions: PhyMotion (arXiv 2605.14269), section 3.2.
+"""
+
+from functools import reduce
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.kernels.contacts import link_points
+from phymotion_jax.kernels.ranges import outside_range, swing_twist
+from phymotion_jax.kernels.self_penetration import capsule_overlap
+from phymotion_jax.kernels.vectors import Quat, norm, quat_mul, unstack
+from phymotion_jax.parts.violation import Violation
+from phymotion_jax.presets import Preset
+from phymotion_jax.state import State
+
+
+def velocity(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
+    """Angular speed of the fastest joint above its tolerance; twice the tolerance is 1.
+
+    The tolerance is the soft limit of each joint's speed. The pelvis is no joint: a spin of the
+    whole body is not measured here.
+    """
+    del preset  # the tolerances are the body's
+    tolerance = unstack(humanoid.speed_limit)[0]
+    excess = jnp.clip(norm(state.joints.ang_vel) / tolerance - 1.0, 0.0, 1.0)
+    return Violation(jnp.max(excess, axis=0), excess, tuple(range(humanoid.n_links)))
+
+
+def self_penetration(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
+    """Frames on which capsules of parts that do not adjoin overlap. Stands in for the mesh."""
+    ends = unstack(humanoid.capsule_ends)
+    count = len(humanoid.capsule_link)
+    start, stop = (
+        link_points(state.motion.rot, state.motion.pos, half, humanoid.capsule_link)
+        for half in (tuple(c[:count] for c in ends), tuple(c[count:] for c in ends))
+    )
+    radius = humanoid.capsule_radius[:, None, None]
+    overlap = capsule_overlap(start, stop, radius, humanoid.capsule_pairs)
+    through = overlap.depth > preset.overlap_tolerance_m
+    # Deeper pairs are blamed first: depth breaks the tie between parts that all pass through.
+    by_capsule = jnp.where(
+        overlap.by_capsule > preset.overlap_tolerance_m,
+        overlap.by_capsule / (overlap.depth + 1e-9),
+        0.0,
+    )
+    return Violation(through.astype(jnp.float32), by_capsule, humanoid.capsule_link)
+
+
+def joint_limit(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
+    """Fraction of the anatomical joints that stand outside their range of motion."""
+    del preset  # the ranges are the body's
+    excess = []
+    for row, chain in enumerate(humanoid.ranges):
+        angles = swing_twist(_chain_rotation(state.joints.quat, chain.links), chain.twist_axis)
+        low, high = (
+            tuple(side[row, axis] for axis in range(3))
+            for side in (humanoid.range_low, humanoid.range_high)
+        )
+        excess.append(outside_range(angles, low, high))
+    by_joint = jnp.concatenate(excess, axis=0)
+    outside = (by_joint > 0.0).astype(jnp.float32)
+    # A row's own finding says how far outside it is, so that the worst joint can be named.
+    blame = outside * (by_joint / (jnp.max(by_joint, axis=0, keepdims=True) + 1e-9))
+    links = tuple(chain.links[-1] for chain in humanoid.ranges)
+    return Violation(jnp.mean(outside, axis=0), blame, links)
+
+
+def _chain_rotation(quat: Quat, links: tuple[int, ...]) -> Quat:
+    """Rotation of the last link of a chain relative to the parent of the first."""
+
+    def row(link: int) -> tuple[Array, ...]:
+        return tuple(c[link : link + 1] for c in quat)
+
+    return reduce(quat_mul, (row(link) for link in links))  # pyright: ignore

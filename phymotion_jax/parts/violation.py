@@ -1,0 +1,65 @@
+"""What a part finds on every frame, and what that says of a clip."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+
+class Violation(NamedTuple):
+    """A part's findings, in [0, 1], 0 is best."""
+
+    frame: Float[Array, "B T"]
+    """Of each frame."""
+
+    by_row: Float[Array, "R B T"]
+    """What each row (a link, a joint, a foot) adds of its own."""
+
+    links: tuple[int, ...]
+    """The link that each row blames."""
+
+
+class Summary(NamedTuple):
+    """A part over whole clips."""
+
+    value: Float[Array, " B"]
+    """Mean over the frames."""
+
+    frame: Float[Array, "B T"]
+    """Violation of each frame, 0 on padding."""
+
+    links: Float[Array, "B L"]
+    """Each link's own violation, averaged over the frames."""
+
+    worst_frame: Int[Array, " B"]
+    """Frame of the largest violation, -1 where there is none."""
+
+    worst_link: Int[Array, " B"]
+    """Link to blame there, -1 where there is none."""
+
+
+def whole_body(frame: Float[Array, "B T"]) -> Violation:
+    """A violation that no joint is to blame for: it stands at the pelvis."""
+    return Violation(frame, frame[None], (0,))
+
+
+def summarise(violation: Violation, mask: Bool[Array, "B T"], n_links: int) -> Summary:
+    """Mean over frames, and where the worst of it is.
+
+    Frames first, then the row that is worst on that frame. Rows that blame one link are added.
+    """
+    frame = jnp.where(mask, violation.frame, 0.0)
+    count = jnp.maximum(jnp.sum(mask, axis=1), 1)
+    by_row = jnp.sum(jnp.where(mask, violation.by_row, 0.0), axis=2) / count
+    links = jnp.zeros((mask.shape[0], n_links)).at[:, jnp.array(violation.links)].add(by_row.T)
+    worst_frame = jnp.argmax(frame, axis=1)
+    there = jnp.take_along_axis(violation.by_row, worst_frame[None, :, None], axis=2)[..., 0]
+    worst_link = jnp.array(violation.links)[jnp.argmax(there, axis=0)]
+    found = jnp.max(frame, axis=1) > 0.0
+    return Summary(
+        value=jnp.sum(frame, axis=1) / count,
+        frame=frame,
+        links=links,
+        worst_frame=jnp.where(found, worst_frame, -1),
+        worst_link=jnp.where(found, worst_link, -1),
+    )

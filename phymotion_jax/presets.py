@@ -1,0 +1,83 @@
+"""Settings of the scorer. A preset is a frozen dataclass and nothing else; every constant says
+where it comes from.
+"""
+
+from dataclasses import dataclass
+
+from phymotion_jax.errors import UnknownNameError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Thresholds of the parts. Static: another preset is another compiled program."""
+
+    name: str
+    """What tables and the command line call it."""
+
+    contact_height_m: float
+    """A sole, or any other contact point, this near the floor touches it."""
+
+    standing_speed_m_s: float
+    """A foot on the ground that is slower than this stands."""
+
+    overlap_tolerance_m: float
+    """Capsules that overlap by more than this pass through each other."""
+
+    slip_scale_m: float
+    """A foot that slides this far in one stance has slip 1."""
+
+    penetration_scale_m: float
+    """A sole this far below the floor has ground_penetration 1."""
+
+    ballistic_tolerance: float
+    """In the air, a force of more than this many body weights is not free flight."""
+
+    grf_max: float
+    """Ground force, in body weights, above which it is too large. Twice of it is violation 1."""
+
+    power_max_w_kg: float
+    """Mean of torque times speed over all joints, in W/kg, at which effort is 1."""
+
+
+PAPER = Preset(
+    name="paper",
+    # The published code takes 0.02 m for the origins of ankles and toes. In motion recovered from
+    # video the soles of one standing person differ by up to 0.045 m in height. This project's.
+    contact_height_m=0.05,
+    # The published code's gate is 0.05 m/s, under which nothing can slide by more than rounding. A
+    # swinging foot is faster than 0.4 m/s but for its first and last 30 ms. This project's.
+    standing_speed_m_s=0.4,
+    # Flesh gives way, and capsules only stand in for the mesh. This project's.
+    overlap_tolerance_m=0.03,
+    slip_scale_m=0.05,  # the paper, section 3.2
+    penetration_scale_m=0.05,  # the paper, section 3.2
+    # In flight phases of captured jumps the needed force is 0.04 to 0.14 body weights, and a
+    # hovering body needs 1: halfway.
+    ballistic_tolerance=0.5,
+    grf_max=3.0,  # the published code's limit of vertical force; the paper leaves F_max open
+    # The published code lets a clip spend 10,000 J. Over its own video length (81 frames at 16
+    # fps, 5.06 s) and its humanoid's 71.791 kg that is 27.5 W/kg.
+    power_max_w_kg=27.5,
+)
+"""The ten parts of the paper's section 3.2 (arXiv 2605.14269), measured on sole points.
+
+Speed tolerance and torque limit are the body's own, a joint at a time: the soft limits of angular
+speed and the hard limits of torque in `assets/limits.json`."""
+
+_PRESETS = {preset.name: preset for preset in (PAPER,)}
+
+PRESET_NAMES: tuple[str, ...] = tuple(_PRESETS)
+"""Names that `get_preset` knows."""
+
+
+def get_preset(preset: str | Preset) -> Preset:
+    """A preset by name, or as it is.
+
+    Raises:
+      UnknownNameError: with the names there are.
+    """
+    if isinstance(preset, Preset):
+        return preset
+    if preset not in _PRESETS:
+        raise UnknownNameError("preset", preset, PRESET_NAMES)
+    return _PRESETS[preset]

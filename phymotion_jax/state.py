@@ -1,0 +1,138 @@
+"""The moving body that parts are measured on: from a padded batch to world motion and forces."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.body.qpos import JointMotion
+from phymotion_jax.dynamics import GRAVITY, Backend, dynamics
+from phymotion_jax.kernels.contacts import link_points
+from phymotion_jax.kernels.differences import angular_rates, linear_rates
+from phymotion_jax.kernels.dynamics import LinkMotion, Wrenches
+from phymotion_jax.kernels.floor import floor_height
+from phymotion_jax.kernels.vectors import (
+    Vec,
+    add,
+    mat_vec,
+    norm,
+    quat_normalize,
+    scale,
+    unstack,
+    unstack_frames,
+)
+from phymotion_jax.motion import MotionBatch
+
+
+class State(NamedTuple):
+    """Everything a part may ask for. Hot layout: ``(items, B, T)``, vectors as tuples."""
+
+    mask: Bool[Array, "B T"]
+    """Real frames."""
+
+    fps: Float[Array, "B 1"]
+    """Frames a second."""
+
+    joints: JointMotion
+    """Local rotations and their rates."""
+
+    motion: LinkMotion
+    """World motion of the links, relative to the pelvis."""
+
+    wrenches: Wrenches
+    """Joint moments and the force that the body needs from outside."""
+
+    weight: Float[Array, "B 1"]
+    """Body weight, in N."""
+
+    com: Vec
+    """Centre of mass in the world, components ``(B, T)``, in metres."""
+
+    points: Vec
+    """Contact points in the world, ``(P, B, T)``; heights are above the floor."""
+
+    floor: Float[Array, " B"]
+    """Height of the floor in the clip's own coordinates, in metres."""
+
+
+def rest_padding(batch: MotionBatch) -> MotionBatch:
+    """The same batch with a body at rest wherever there is no usable frame.
+
+    Padding may hold NaN, and NaN survives a product with zero: it is replaced before any
+    arithmetic. A clip that `status.mask_out` has emptied rests on every frame.
+    """
+    rest = jnp.array([1.0, 0.0, 0.0, 0.0])
+    return batch.replace(
+        root_pos=jnp.where(batch.mask[..., None], batch.root_pos, 0.0),
+        joint_quat=jnp.where(batch.mask[..., None, None], batch.joint_quat, rest),
+    )
+
+
+def joint_rates(batch: MotionBatch) -> JointMotion:
+    """Joint motion of a batch in the hot layout, with velocities and accelerations."""
+    fps = batch.fps[:, None]
+    quat = quat_normalize(unstack_frames(batch.joint_quat))  # pyright: ignore[reportArgumentType]
+    ang_vel, ang_acc = angular_rates(quat, batch.mask, fps)
+    root_pos = tuple(batch.root_pos[None, ..., k] for k in range(3))
+    _, root_acc = linear_rates(root_pos, batch.mask, fps)  # pyright: ignore[reportArgumentType]
+    return JointMotion(quat, ang_vel, ang_acc, root_pos, root_acc)  # pyright: ignore
+
+
+def moving_body(
+    batch: MotionBatch,
+    humanoid: Humanoid,
+    *,
+    backend: Backend = "fused",
+    floor: Float[Array, " B"] | float | None = None,
+) -> State:
+    """World motion, forces, contact points and floor of a batch without NaN.
+
+    Args:
+      batch: from `rest_padding`.
+      humanoid: one body, or one a clip.
+      backend: of the inverse dynamics.
+      floor: its height in metres; estimated from each clip where it is None.
+    """
+    joints = joint_rates(batch)
+    motion, wrenches = dynamics(humanoid, joints, backend=backend)
+    root = joints.root_pos
+    points = link_points(
+        motion.rot,
+        add(motion.pos, root),
+        unstack(humanoid.contact_point),  # pyright: ignore[reportArgumentType]
+        humanoid.contact_link,
+    )
+    if floor is None:
+        lowest = jnp.min(points[2], axis=0)
+        height = floor_height(lowest, batch.mask, batch.fps[:, None])
+    else:
+        height = jnp.broadcast_to(jnp.asarray(floor, jnp.float32), batch.fps.shape)
+    return State(
+        mask=batch.mask,
+        fps=batch.fps[:, None],
+        joints=joints,
+        motion=motion,
+        wrenches=wrenches,
+        weight=-GRAVITY[2] * jnp.broadcast_to(humanoid.total_mass, batch.fps.shape)[:, None],
+        com=_centre_of_mass(humanoid, motion, root),
+        points=(points[0], points[1], points[2] - height[:, None]),
+        floor=height,
+    )
+
+
+def _centre_of_mass(humanoid: Humanoid, motion: LinkMotion, root: Vec) -> Vec:
+    mass = unstack(humanoid.mass[..., None])[0]
+    share = mass / jnp.sum(mass, axis=0, keepdims=True)
+    centres = add(motion.pos, mat_vec(motion.rot, unstack(humanoid.com)))  # pyright: ignore
+    weighted = scale(centres, share)
+    return tuple(jnp.sum(c, axis=0) + r[0] for c, r in zip(weighted, root, strict=True))  # pyright: ignore
+
+
+def activity(state: State) -> Float[Array, " B"]:
+    """Mean speed of the links' origins, in m/s: what standing still lacks."""
+    world = add(state.motion.pos, state.joints.root_pos)
+    velocity, _ = linear_rates(world, state.mask, state.fps)
+    speed = jnp.mean(norm(velocity), axis=0)
+    frames = jnp.maximum(jnp.sum(state.mask, axis=1), 1)
+    return jnp.sum(jnp.where(state.mask, speed, 0.0), axis=1) / frames
