@@ -36,9 +36,9 @@ def capsule_overlap(
 ) -> Overlap:
     """Worst penetration of each frame and of each capsule. Arguments as for `capsule_depth`.
 
-    Four bytes a pair and frame are in flight (20 times that under `jax.grad`). Depths are differentiable as `capsule_depth` is; the
-    gradient of `depth` is shared between pairs that are equally deep. A capsule in no pair, or
-    a body without pairs, has depth 0.
+    Four bytes a pair and frame are in flight, twenty times that under `jax.grad`. Depths are
+    differentiable as `capsule_depth` is; the gradient of `depth` is shared between pairs that are
+    equally deep. A capsule in no pair, or a body without pairs, has depth 0.
     """
     none = jnp.zeros_like(ends_a[0])
     if not pairs:
