@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -96,6 +97,8 @@ def moving_body(
     """
     joints = joint_rates(batch)
     motion, wrenches = dynamics(humanoid, joints, backend=backend)
+    # Barriers: what follows reads these many times, and XLA would rather compute them again.
+    motion, wrenches = jax.lax.optimization_barrier((motion, wrenches))
     root = joints.root_pos
     points = link_points(
         motion.rot,
@@ -103,6 +106,7 @@ def moving_body(
         unstack(humanoid.contact_point),  # pyright: ignore[reportArgumentType]
         humanoid.contact_link,
     )
+    points = jax.lax.optimization_barrier(points)
     if floor is None:
         lowest = jnp.min(points[2], axis=0)
         height = floor_height(lowest, batch.mask, batch.fps[:, None])

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -48,12 +49,14 @@ def summarise(violation: Violation, mask: Bool[Array, "B T"], n_links: int) -> S
 
     Frames first, then the row that is worst on that frame. Rows that blame one link are added.
     """
-    frame = jnp.where(mask, violation.frame, 0.0)
+    # Read three times below: without the barrier XLA computes the part three times.
+    found_frame, found_row = jax.lax.optimization_barrier((violation.frame, violation.by_row))
+    frame = jnp.where(mask, found_frame, 0.0)
     count = jnp.maximum(jnp.sum(mask, axis=1), 1)
-    by_row = jnp.sum(jnp.where(mask, violation.by_row, 0.0), axis=2) / count
+    by_row = jnp.sum(jnp.where(mask, found_row, 0.0), axis=2) / count
     links = jnp.zeros((mask.shape[0], n_links)).at[:, jnp.array(violation.links)].add(by_row.T)
     worst_frame = jnp.argmax(frame, axis=1)
-    there = jnp.take_along_axis(violation.by_row, worst_frame[None, :, None], axis=2)[..., 0]
+    there = jnp.take_along_axis(found_row, worst_frame[None, :, None], axis=2)[..., 0]
     worst_link = jnp.array(violation.links)[jnp.argmax(there, axis=0)]
     found = jnp.max(frame, axis=1) > 0.0
     return Summary(
