@@ -7,8 +7,9 @@ link that uses it, which is 30 to 60 times slower on a CPU and compiles for minu
 Source: Featherstone, Rigid Body Dynamics Algorithms (2008), §5.3, in world axes about each joint.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -158,7 +159,7 @@ def inverse_dynamics(
     return Wrenches(join_levels(moments[::-1]), below[2])
 
 
-def join_levels(parts):
+def join_levels(parts: Sequence[tuple[Array, ...]]) -> Any:
     """One vector or matrix for all links from one a level, component by component."""
     return tuple(jnp.concatenate(c, axis=0) for c in zip(*parts, strict=True))
 
@@ -175,7 +176,8 @@ def _own_wrench(motion: LinkMotion, mass: Array, com: Vec, inertia: Sym) -> tupl
     return _barrier((force, moment))
 
 
-def _rows(vec, rows: list[int]):
+def _rows(vec: tuple[Array, ...], rows: list[int]) -> Any:
+    """Rows of every component: a vector, quaternion or matrix as it came."""
     return tuple(take_rows(c, rows) for c in vec)
 
 

@@ -7,6 +7,7 @@ out, so that no matrix unit rounds them to TF32.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -24,13 +25,16 @@ Sym = tuple[Array, Array, Array, Array, Array, Array]
 """A symmetric 3 x 3 matrix: xx, yy, zz, xy, xz, yz."""
 
 
-def unstack(array: Array) -> tuple[Array, ...]:
-    """Components of an array ``(B, items, C)`` or ``(items, C)``, as ``(items, B or 1, 1)``."""
+def unstack(array: Array) -> Any:
+    """Components of an array ``(B, items, C)`` or ``(items, C)``, as ``(items, B or 1, 1)``.
+
+    A `Vec`, `Quat` or `Sym` by the length of the last axis, which no type can tell.
+    """
     array = array[None] if array.ndim == 2 else array
     return tuple(jnp.transpose(array[..., c])[..., None] for c in range(array.shape[-1]))
 
 
-def unstack_frames(array: Array) -> tuple[Array, ...]:
+def unstack_frames(array: Array) -> Any:
     """Components of an array ``(B, T, items, C)``, as ``(items, B, T)``."""
     return tuple(jnp.transpose(array[..., c], (2, 0, 1)) for c in range(array.shape[-1]))
 

@@ -1,7 +1,7 @@
 """From a batch of motion to its report: one pure function, jitted once."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -78,11 +78,9 @@ def _report(
         return jnp.where(valid.reshape(-1, *[1] * (values.ndim - 1)), values, jnp.nan)
 
     parts = {name: known(s.value) for name, s in found.items()}
-    axes = {
-        axis: 1.0 - sum(parts[name] for name in names) / len(names) for axis, names in AXES.items()
-    }
+    axes = {axis: 1.0 - _mean([parts[name] for name in names]) for axis, names in AXES.items()}
     return Report(
-        reward=sum(axes.values()) / len(axes),  # pyright: ignore[reportArgumentType]
+        reward=_mean(list(axes.values())),
         axes=axes,
         parts=parts,
         frames={name: known(s.frame) for name, s in found.items()},
@@ -95,6 +93,10 @@ def _report(
         status=status,
         methods=methods,
     )
+
+
+def _mean(values: list[Array]) -> Array:
+    return reduce(jnp.add, values) / len(values)
 
 
 class Scorer:

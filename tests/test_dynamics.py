@@ -10,7 +10,7 @@ from oracles import mujoco_inverse, random_states, random_tree
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.mjcf import from_mjcf, from_mujoco, to_mjcf
 from phymotion_jax.body.qpos import generalized_force, joint_motion
-from phymotion_jax.dynamics import BACKENDS, dynamics
+from phymotion_jax.dynamics import BACKENDS, Backend, dynamics
 
 RTOL = 1e-4
 """Of the largest force: float32 sums over 24 links, with accelerations of 20 rad/s²."""
@@ -24,7 +24,7 @@ def default_model():
 
 
 @jax.jit(static_argnames="backend")
-def ours(humanoid, qpos, qvel, qacc, backend="fused"):
+def ours(humanoid, qpos, qvel, qacc, backend: Backend = "fused"):
     joints = joint_motion(humanoid, qpos, qvel, qacc)
     return generalized_force(
         humanoid, dynamics(humanoid, joints, backend=backend).wrenches, qpos, qacc

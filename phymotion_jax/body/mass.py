@@ -80,8 +80,8 @@ def link_moments(
     links = _column_moments(joints, vertex, mass_kg)
     for s, side in enumerate(("left", "right")):
         for segment, (link, distal) in _LIMBS.items():
-            ends = (joints[..., body_index(f"{side}_{n}"), :] for n in (link, distal))
-            links[f"{side}_{link}"] = _limb(segment, *ends, mass_kg)
+            start, end = (joints[..., body_index(f"{side}_{n}"), :] for n in (link, distal))
+            links[f"{side}_{link}"] = _limb(segment, start, end, mass_kg)
         links |= _foot(side, joints, heel[..., s, :], toe_tip[..., s, :], mass_kg)
         links |= _hand(side, joints, fingertip[..., s, :], mass_kg)
         links |= _collar(side, joints, mass_kg)
@@ -90,7 +90,7 @@ def link_moments(
     return [links[name] for name in BODY_NAMES]
 
 
-def _section(radii: Array, length: Array, along: int) -> tuple[Array, Array]:
+def _section(radii: np.ndarray, length: Array, along: int) -> tuple[Array, Array]:
     """Variance across a segment, as a diagonal matrix, and along it, in m², from its radii.
 
     About an axis the radius of gyration squared is the sum of the variances along the two others.
@@ -141,19 +141,19 @@ def _column_moments(joints: Array, vertex: Array, mass_kg: Array) -> dict[str, M
             pieces = []
             for segment in segments:
                 s = _CHAIN.index(segment)
-                ends = [
+                bottom, top = (
                     jnp.stack([middle[..., 0], base[..., 1] + m * height, middle[..., 2]], axis=-1)
                     for m in marks[s : s + 2]
-                ]
+                )
                 length = height * (marks[s + 1] - marks[s])
-                cut = [(n[..., 1] - ends[0][..., 1]) / length for n in nodes[i : i + 2]]
+                cut = [(n[..., 1] - bottom[..., 1]) / length for n in nodes[i : i + 2]]
                 # The outer links take what lies beyond their joints.
                 low = jnp.zeros_like(cut[0]) if i == 0 else cut[0]
                 high = jnp.ones_like(cut[1]) if i == len(links) - 1 else cut[1]
                 across, _ = _section(table[segment]["radii"], length, along=1)
                 com = 1.0 - float(table[segment]["com"])  # he measures from the upper end
                 mass = mass_kg * table[segment]["mass"]
-                pieces.append(bar(mass, *ends, com, (low, high), across))
+                pieces.append(bar(mass, bottom, top, com, (low, high), across))
             out[link] = sum(pieces[1:], pieces[0])
     return out
 

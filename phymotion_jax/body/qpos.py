@@ -1,6 +1,6 @@
 """Between MuJoCo's coordinates and ours: qpos, qvel and qacc to link motion, wrenches to qfrc."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -52,7 +52,7 @@ def joint_motion(
     turn = unstack(humanoid.rest_quat)
     for link in range(humanoid.n_links):
         at, dof = humanoid.qpos_address[link], humanoid.dof_address[link]
-        mine = tuple(c[link : link + 1] for c in turn)
+        mine = _row(turn, link)
         if at < 0:
             one, zero = jnp.ones_like(qpos[None, ..., 0]), jnp.zeros_like(qpos[None, ..., 0])
             quat, vel, acc = (one, zero, zero, zero), (zero,) * 3, (zero,) * 3
@@ -86,14 +86,14 @@ def generalized_force(
     out = out.at[..., 0:3].set(jnp.stack([c[0] for c in wrenches.root_force], axis=-1))
     for link in range(humanoid.n_links):
         at, dof = humanoid.qpos_address[link], humanoid.dof_address[link]
-        moment = tuple(c[link : link + 1] for c in wrenches.moment)
+        moment = _row(wrenches.moment, link)
         if at < 0:
             continue
         if link in humanoid.hinge_link:
             axes, angles, _, _ = _hinges(humanoid, link, at, dof, qpos, qacc, qacc)
             values = [dot(axis, moment)[0] for axis in hinge_axes(axes, angles)]
         else:
-            mine = tuple(c[link : link + 1] for c in turn)
+            mine = _row(turn, link)
             moment = moment if link == 0 else mat_t_vec(quat_to_mat(mine), moment)
             values = [c[0] for c in moment]
             dof = dof + 3 if link == 0 else dof
@@ -103,12 +103,17 @@ def generalized_force(
     return out
 
 
-def _columns(array: Array, start: int, count: int):
+def _row(vec: tuple[Array, ...], link: int) -> Any:
+    """One link's row of every component."""
+    return tuple(c[link : link + 1] for c in vec)
+
+
+def _columns(array: Array, start: int, count: int) -> Any:
     """Columns of ``(B, T, n)`` as components ``(1, B, T)``."""
     return tuple(array[None, ..., start + k] for k in range(count))
 
 
-def _hinges(humanoid: Humanoid, link: int, at: int, dof: int, qpos, qvel, qacc):
+def _hinges(humanoid: Humanoid, link: int, at: int, dof: int, qpos, qvel, qacc) -> Any:
     """Rest axes, angles, rates and accelerations of a link's hinges, one after another."""
     index = [k for k, owner in enumerate(humanoid.hinge_link) if owner == link]
     axes = [tuple(humanoid.hinge_axis[k, c] for c in range(3)) for k in index]

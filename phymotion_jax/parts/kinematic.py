@@ -33,24 +33,25 @@ def velocity(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
 
 def self_penetration(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
     """Frames on which capsules of parts that do not adjoin overlap. Stands in for the mesh."""
-    ends = unstack(humanoid.capsule_ends)
     count = len(humanoid.capsule_link)
     start, stop = (
-        link_points(state.motion.rot, state.motion.pos, half, humanoid.capsule_link)
-        for half in (tuple(c[:count] for c in ends), tuple(c[count:] for c in ends))
+        link_points(state.motion.rot, state.motion.pos, unstack(half), humanoid.capsule_link)
+        for half in (humanoid.capsule_ends[..., :count, :], humanoid.capsule_ends[..., count:, :])
     )
     # Without it XLA places the capsules anew for every pair that they are in: 20 times slower.
     start, stop = jax.lax.optimization_barrier((start, stop))
     radius = humanoid.capsule_radius[:, None, None]
     overlap = capsule_overlap(start, stop, radius, humanoid.capsule_pairs)
     through = overlap.depth > preset.overlap_tolerance_m
-    # Deeper pairs are blamed first: depth breaks the tie between parts that all pass through.
+    # The deepest are blamed first, and of the two that overlap the one farther out in the tree:
+    # rows stand in reverse, since the first of equals is named.
     by_capsule = jnp.where(
         overlap.by_capsule > preset.overlap_tolerance_m,
         overlap.by_capsule / (overlap.depth + 1e-9),
         0.0,
     )
-    return Violation(through.astype(jnp.float32), by_capsule, humanoid.capsule_link)
+    links = humanoid.capsule_link[::-1]
+    return Violation(through.astype(jnp.float32), by_capsule[::-1], links)
 
 
 def joint_limit(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
@@ -59,10 +60,7 @@ def joint_limit(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
     excess = []
     for row, chain in enumerate(humanoid.ranges):
         angles = swing_twist(_chain_rotation(state.joints.quat, chain.links), chain.twist_axis)
-        low, high = (
-            tuple(side[row, axis] for axis in range(3))
-            for side in (humanoid.range_low, humanoid.range_high)
-        )
+        low, high = unstack(humanoid.range_low[row, None]), unstack(humanoid.range_high[row, None])
         excess.append(outside_range(angles, low, high))
     by_joint = jnp.concatenate(excess, axis=0)
     outside = (by_joint > 0.0).astype(jnp.float32)
