@@ -8,10 +8,7 @@ _SLOW_M_S = 0.15
 """The lowest point of a body that stands, steps or lies rises and sinks more slowly than this."""
 
 _HALVINGS = 24
-"""Bisections: 10 m halved 24 times is 0.6 micrometres."""
-
-_SPAN_M = 10.0
-"""Spread of lowest heights that is searched, upwards from the clip's lowest."""
+"""Bisections between the lowest and the highest vote: all that float32 can tell apart."""
 
 
 def floor_height(
@@ -41,11 +38,16 @@ def floor_height(
 
 
 def _masked_median(values: Float[Array, "B T"], mask: Bool[Array, "B T"]) -> Float[Array, " B"]:
-    """Lower median by bisection: no sort, and the same program on every device."""
+    """Lower median by bisection: no sort, and the same program on every device.
+
+    Its gradient is one on the median frame and zero elsewhere.
+    """
+    some = jnp.any(mask, axis=1)
     half = (jnp.sum(mask, axis=1) + 1) // 2
-    bottom = jnp.min(jnp.where(mask, values, jnp.inf), axis=1)
-    bottom = jnp.where(jnp.isfinite(bottom), bottom, 0.0)
-    clean = jnp.where(mask, values, jnp.inf)
+    still = jax.lax.stop_gradient(values)
+    clean = jnp.where(mask, still, jnp.inf)
+    bottom = jnp.where(some, jnp.min(clean, axis=1), 0.0)
+    top = jnp.where(some, jnp.max(jnp.where(mask, still, -jnp.inf), axis=1), 0.0)
 
     def halve(_, ends):
         low, high = ends
@@ -53,5 +55,6 @@ def _masked_median(values: Float[Array, "B T"], mask: Bool[Array, "B T"]) -> Flo
         enough = jnp.sum(clean <= middle[:, None], axis=1) >= half
         return jnp.where(enough, low, middle), jnp.where(enough, middle, high)
 
-    ends = jax.lax.fori_loop(0, _HALVINGS, halve, (bottom, bottom + _SPAN_M))
-    return ends[1]
+    _, high = jax.lax.fori_loop(0, _HALVINGS, halve, (bottom, top))
+    below = jnp.max(jnp.where(clean <= high[:, None], values, -jnp.inf), axis=1)
+    return jnp.where(some, below, 0.0)
