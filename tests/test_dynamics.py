@@ -10,7 +10,11 @@ from oracles import mujoco_inverse, random_states, random_tree
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.mjcf import from_mjcf, from_mujoco, to_mjcf
 from phymotion_jax.body.qpos import generalized_force, joint_motion
+from phymotion_jax.body.skeleton import mujoco_order
 from phymotion_jax.dynamics import BACKENDS, Backend, dynamics
+from phymotion_jax.io import load_motion
+from phymotion_jax.motion import MotionBatch
+from phymotion_jax.state import joint_rates
 
 RTOL = 1e-4
 """Of the largest force: float32 sums over 24 links, with accelerations of 20 rad/s²."""
@@ -72,6 +76,27 @@ def test_each_clip_has_its_own_body(backend, rng):
     stacked = [jnp.asarray(np.stack(x), jnp.float32) for x in zip(*states, strict=True)]
     got = np.asarray(ours(bodies, *stacked, backend=backend))
     np.testing.assert_allclose(got, wants, atol=RTOL * np.abs(wants).max(), rtol=0)
+
+
+def test_real_clip(shared, default_model):
+    """A recorded walk, with this package's own rates: MuJoCo needs the same forces for it."""
+    motion = load_motion(shared / "clips" / "asap_walk_level1.npz")
+    joints = joint_rates(MotionBatch.from_motions([motion], length=motion.n_frames))
+    body = Humanoid.from_betas()
+    rank = mujoco_order(body.parents)
+    links = sorted(range(24), key=rank.__getitem__)
+
+    def coordinates(root, components):
+        rows = [*root, *(c[k : k + 1] for k in links for c in components)]
+        return np.concatenate([np.asarray(r) for r in rows])[:, 0].T
+
+    still = [np.zeros_like(np.asarray(c)) for c in joints.root_acc]
+    states = (
+        coordinates(joints.root_pos, joints.quat),
+        coordinates(still, joints.ang_vel),
+        coordinates(joints.root_acc, joints.ang_acc),
+    )
+    assert_same(body, default_model, states)
 
 
 def test_mjcf_round_trip(rng):
