@@ -114,6 +114,7 @@ def say(text: str) -> None:
 def _run(command: Score | Explain) -> int:
     command.check()
     _set_xla_flags()
+    _keep_compiled_programs()
     from phymotion_jax import commands  # noqa: PLC0415  # JAX: seconds, and reads XLA_FLAGS
 
     return commands.run(command)
@@ -153,6 +154,16 @@ def _one_line(box: str) -> str:
 def _require_positive(flag: str, value: float | None) -> None:
     if value is not None and not 0.0 < value < float("inf"):
         raise UsageError(f"{flag} is {value:g}; a number above 0 was wanted")
+
+
+def _keep_compiled_programs() -> None:
+    """A second run need not compile again: 40 s become 5 s for the clips of one small folder.
+
+    JAX reads the variable when it is first imported; a user who has set it knows better. Where the
+    folder cannot be written, JAX says so and goes on.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(home, PROGRAM))
 
 
 def _set_xla_flags() -> None:
