@@ -13,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from phymotion_jax.assets import demo_clips
-from phymotion_jax.cli import DONE, SOME_FAILED, Explain, Options, Score, UsageError, say
 from phymotion_jax.dataset import FRAMES_PER_BATCH, Clock, Step, score_files
 from phymotion_jax.errors import MotionError, PhyMotionError, Status, UnknownNameError
 from phymotion_jax.explain import explain
 from phymotion_jax.io import find_motion_files, load_motion
 from phymotion_jax.motion import Motion, MotionBatch
+from phymotion_jax.options import DONE, SOME_FAILED, Explain, Options, Score, UsageError, say
 from phymotion_jax.presets import PRESET_NAMES
 from phymotion_jax.report import AXES, PARTS
 from phymotion_jax.scorer import Scorer

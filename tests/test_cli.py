@@ -12,7 +12,8 @@ from fakes import FakeScorer, load_clip, write_clip
 
 import phymotion_jax
 from phymotion_jax import cli
-from phymotion_jax.cli import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED, main
+from phymotion_jax.cli import main
+from phymotion_jax.options import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
 
 
 def find_clips(paths):
@@ -74,7 +75,7 @@ def test_help_is_light():
     """Neither JAX nor Arrow nor NumPy: they cost seconds."""
     code = """
 import sys
-from phymotion_jax.cli import main
+from phymotion_jax.options import main
 for argv in (["--help"], ["score", "--help"], ["explain", "--help"]):
     try:
         main(argv)

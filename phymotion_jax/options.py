@@ -1,0 +1,81 @@
+"""What each command takes, and how a command ends. Imports nothing heavy."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from phymotion_jax.errors import PhyMotionError
+
+PROGRAM = "phymotion-jax"
+DONE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes. The last is the shell's own for Ctrl-C."""
+
+
+class UsageError(PhyMotionError, ValueError):
+    """Something on the command line that cannot be done."""
+
+
+def _optional(metavar: str, **settings):
+    """An option whose absence its help explains: "default: None" would not."""
+    return arg(metavar=metavar, help_behavior_hint="", **settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What every scoring command takes."""
+
+    preset: Annotated[str, arg(metavar="NAME")] = "paper"
+    """Which definition of the scores."""
+    fps: Annotated[float | None, _optional("F")] = None
+    """Frames a second, in place of what the files say."""
+    up: Annotated[Literal["y", "z"] | None, _optional("{y,z}")] = None
+    """Vertical axis of the files, in place of what their kind says."""
+    mass_kg: Annotated[float | None, _optional("M")] = None
+    """Whole-body mass in kilograms. By default it follows from the body's shape."""
+    floor: Annotated[float | None, _optional("H")] = None
+    """Height of the floor in metres. By default it is found in each clip."""
+    backend: Literal["fused", "mjx"] = "fused"
+    """Inverse dynamics: this program's own, or MuJoCo MJX (slower; to compare)."""
+
+    def check(self) -> None:
+        """Refuse numbers that make no sense, before anything slow happens."""
+        _require_positive("--fps", self.fps)
+        _require_positive("--mass-kg", self.mass_kg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score(Options):
+    """Score motion files or folders of them: a row a clip. Without any, the demo clips."""
+
+    paths: Annotated[Positional[tuple[Path, ...]], _optional("[PATH ...]")] = ()
+    """Files, and folders that are searched for files."""
+    output: Annotated[str | None, _optional("FILE", aliases=["-o"])] = None
+    """Table to write: .parquet, .csv or .jsonl; - for JSON lines on stdout."""
+    frames_per_batch: Annotated[int | None, _optional("N")] = None
+    """Padded frames scored at once. Fewer take less memory."""
+
+    def check(self) -> None:
+        """The same, and the size of a batch."""
+        super().check()
+        _require_positive("--frames-per-batch", self.frames_per_batch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explain(Options):
+    """Tell where one clip lost its reward: parts, frames and joints."""
+
+    clip: Annotated[Positional[Path], arg(metavar="CLIP")]
+    """A motion file."""
+
+
+def say(text: str) -> None:
+    """One line to the user on stderr."""
+    print(f"{PROGRAM}: {' '.join(text.split())}", file=sys.stderr)
+
+
+def _require_positive(flag: str, value: float | None) -> None:
+    if value is not None and not 0.0 < value < float("inf"):
+        raise UsageError(f"{flag} is {value:g}; a number above 0 was wanted")
