@@ -16,7 +16,8 @@ _REST_CLEARANCE_M = 0.01
 """Capsules nearer than this in a resting pose say nothing about the motion."""
 
 _HANGING_RAD = np.radians(80.0)
-"""From the T-pose to arms that hang at the sides, 10 degrees off the vertical."""
+"""From the T-pose to arms that hang at the sides. There the wrists are 5 degrees lower than the
+shoulders, so that 5 are left to the vertical: hands that graze the thighs."""
 
 _CLASPING = tuple(body_index(f"{s}_{n}") for s in ("left", "right") for n in ("wrist", "hand"))
 """Hands may hold each other, and without fingers that cannot be told from passing through."""
@@ -36,6 +37,7 @@ def capsule_pairs(template: BodyTemplate) -> tuple[tuple[int, int], ...]:
 
     They are more than two joints apart, do not meet at rest (neither in the T-pose nor with the
     arms hanging, where a mean body's upper arms lie against its trunk), and are not both hands.
+    SMPL-X's mean body is not quite symmetric: a pair is left out if its mirror image is.
     """
     poses = [_posed(template, angle) for angle in (0.0, _HANGING_RAD)]
     pairs = []
@@ -46,7 +48,15 @@ def capsule_pairs(template: BodyTemplate) -> tuple[tuple[int, int], ...]:
         reach = template.capsule_radius[a] + template.capsule_radius[b] + _REST_CLEARANCE_M
         if all(_core_distance(ends[[a, b]]) > reach for ends in poses):
             pairs.append((a, b))
-    return tuple(pairs)
+    return tuple(pair for pair in pairs if _mirror_image(*pair) in pairs)
+
+
+def _mirror_image(a: int, b: int) -> tuple[int, int]:
+    """The same pair of links on the other side of the body."""
+    other = {"left": "right", "right": "left"}
+    sides = (BODY_NAMES[link].partition("_") for link in (a, b))
+    first, second = sorted(body_index(other.get(s, s) + bar + rest) for s, bar, rest in sides)
+    return first, second
 
 
 def _posed(template: BodyTemplate, angle: float) -> Float[np.ndarray, "24 2 3"]:

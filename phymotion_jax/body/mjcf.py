@@ -168,8 +168,13 @@ def _breadth_first(model: mujoco.MjModel) -> list[int]:
     """Bodies level by level, each level in the order of its parents."""
     roots = [b for b in range(1, model.nbody) if model.body_parentid[b] == 0]
     moving = [b for b in roots if model.body_jntnum[b]]
-    if len(moving) != 1 or model.jnt_type[model.body_jntadr[moving[0]]] != _FREE:
+    if len(moving) != 1:
         raise ModelError(f"one tree with a free joint at its root was wanted, found {len(moving)}")
+    joint = int(model.jnt_type[model.body_jntadr[moving[0]]])
+    if joint != _FREE:
+        name = model.body(moving[0]).name or f"body{moving[0]}"
+        found = mujoco.mjtJoint(joint).name
+        raise ModelError(f"the root {name} has {found}; a free joint was wanted")
     order, level = [], moving
     while level:
         order += level

@@ -3,7 +3,7 @@
 Nothing here is licensed or downloaded. `mannequin-x` reproduces SMPL-X's joints exactly (they are
 linear in the betas) and reshapes one convex hull a link along them; that reshaping is linear but
 for the abdomen, so that eleven calls (the mean body and ten unit betas) give the whole shape space.
-`tests/test_template.py` bounds what linearity leaves out.
+`tests/test_body.py` bounds what linearity leaves out.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,8 @@ LANDMARKS = ("vertex", "heel", "heel", "toe_tip", "toe_tip", "fingertip", "finge
 """What each landmark is; where there are two, left before right."""
 
 _CAPSULE_SHRINK = 0.9
-"""Capsules lie inside the hulls, as flesh gives way: a proposal of this project."""
+"""Capsules are slimmer and shorter than the hulls, as flesh gives way: a proposal of this project.
+Where a hull tapers (a thigh, to the knee), its capsule still looks out of it, by 6 cm at most."""
 
 SOLE_POINTS_PER_LINK = 8
 BODY_POINTS_PER_LINK = 6
