@@ -75,7 +75,7 @@ def test_help_is_light():
     """Neither JAX nor Arrow nor NumPy: they cost seconds."""
     code = """
 import sys
-from phymotion_jax.options import main
+from phymotion_jax.cli import main
 for argv in (["--help"], ["score", "--help"], ["explain", "--help"]):
     try:
         main(argv)
