@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+from einops import rearrange
 from jaxtyping import Array
 
 Vec = tuple[Array, Array, Array]
@@ -31,17 +32,17 @@ def unstack(array: Array) -> Any:
     A `Vec`, `Quat` or `Sym` by the length of the last axis, which no type can tell.
     """
     array = array[None] if array.ndim == 2 else array
-    return tuple(jnp.transpose(array[..., c])[..., None] for c in range(array.shape[-1]))
+    return tuple(rearrange(array[..., c], "b items -> items b 1") for c in range(array.shape[-1]))
 
 
 def unstack_frames(array: Array) -> Any:
     """Components of an array ``(B, T, items, C)``, as ``(items, B, T)``."""
-    return tuple(jnp.transpose(array[..., c], (2, 0, 1)) for c in range(array.shape[-1]))
+    return tuple(rearrange(array[..., c], "b t items -> items b t") for c in range(array.shape[-1]))
 
 
 def stack_frames(vec: Sequence[Array]) -> Array:
     """The reverse of `unstack_frames`: components ``(items, B, T)`` as ``(B, T, items, C)``."""
-    return jnp.stack([jnp.transpose(c, (1, 2, 0)) for c in vec], axis=-1)
+    return rearrange(list(vec), "c items b t -> b t items c")
 
 
 def add(a: Vec, *others: Vec) -> Vec:

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.body.skeleton import N_BODIES, PARENTS
 from phymotion_jax.dynamics import BACKENDS, Backend
-from phymotion_jax.errors import Status, UnknownNameError
+from phymotion_jax.errors import ModelError, Status, UnknownNameError
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.parts import contact, dynamic, kinematic
 from phymotion_jax.parts.violation import Summary, Violation, summarise
@@ -53,12 +54,21 @@ def score(
       backend: of the inverse dynamics, "fused" or "mjx".
       floor: height of the floor in metres, one for all or one a clip; by default it is estimated
         from each clip's slow low points, and a clip that floats or sinks throughout goes unseen.
+
+    Raises:
+      ModelError: for a humanoid that is not SMPL's tree with soles.
+      UnknownNameError: for a preset or backend that does not exist.
     """
     settings = get_preset(preset)
     status = batch_status(batch)
     valid = status == int(Status.OK)
     usable = rest_padding(mask_out(batch, valid))
     body = Humanoid.from_betas(usable.betas, usable.mass_kg) if humanoid is None else humanoid
+    if body.parents != PARENTS or not body.feet:
+        raise ModelError(
+            f"clips of SMPL's {N_BODIES} links and two feet need a body of the same; "
+            f"this one has {body.n_links} links and {len(body.feet)} feet"
+        )
     state = moving_body(usable, body, backend=backend, floor=floor)
     found = {
         name: summarise(part(state, body, settings), usable.mask, body.n_links)

@@ -18,10 +18,14 @@ from motions import (
 )
 from scipy.spatial.transform import Rotation
 
-from phymotion_jax.errors import Status, UnknownNameError
+from phymotion_jax.body.mjcf import from_mjcf
+from phymotion_jax.errors import ModelError, Status, UnknownNameError
 from phymotion_jax.motion import Motion, MotionBatch
 from phymotion_jax.report import AXES, PARTS
 from phymotion_jax.scorer import Scorer, score
+
+TWO_LINKS = """<mujoco><worldbody><body><freejoint/><geom size=".1"/>
+<body><joint type="ball"/><geom size=".1"/></body></body></worldbody></mujoco>"""
 
 BATCH_ATOL = 1e-5
 """The same float32 arithmetic in another shape."""
@@ -296,6 +300,11 @@ def test_gradient_is_finite_at_rest():
     for g in grads:
         assert np.isfinite(np.asarray(g)).all()
         assert np.abs(np.asarray(g)).max() > 0.0
+
+
+def test_other_bodies_are_refused(motion):
+    with pytest.raises(ModelError, match="2 links and 0 feet"):
+        score(batch_of(motion), from_mjcf(TWO_LINKS))
 
 
 def test_unknown_names():
