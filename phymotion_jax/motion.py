@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float
-from nanomanifold import SO3
 
 from phymotion_jax.body.skeleton import N_BETAS, N_BODIES
 from phymotion_jax.body.template import default_template
-from phymotion_jax.errors import MotionError, Status
+from phymotion_jax.errors import MotionError, Status, UnknownNameError
 
 UpAxis = Literal["y", "z"]
+_UP_AXES: tuple[UpAxis, ...] = ("y", "z")
 
 BUCKETS = (128, 512, 2048, 8192, 32768)
 """Lengths that clips are padded to. Few, since each is a program to compile; the largest is
@@ -102,6 +102,7 @@ class Motion:
         Raises:
           MotionError: with the `Status` that a table shows, and one line that says what was found
             and what was wanted.
+          UnknownNameError: if `up` is not an axis.
         """
         transl = _real_array("transl", transl)
         length = len(transl) if transl.ndim else 0
@@ -181,11 +182,15 @@ class MotionBatch:
           length: frames to pad to; by default the smallest bucket that holds the longest clip.
           n_clips: rows to pad to with empty clips, so that a last batch runs the same program.
         """
+        if not motions:
+            raise MotionError(Status.EMPTY, "no clips; at least one was wanted")
         longest = max(m.n_frames for m in motions)
         length = bucket_length(longest) if length is None else length
         if length < longest:
             raise MotionError(Status.TOO_LONG, f"a clip of {longest} frames in length {length}")
         rows = len(motions) if n_clips is None else n_clips
+        if rows < len(motions):
+            raise MotionError(Status.BAD_SHAPE, f"{len(motions)} clips in a batch of {rows}")
         root_pos = np.zeros((rows, length, 3), np.float32)
         joint_quat = np.zeros((rows, length, N_BODIES, 4), np.float32)
         joint_quat[..., 0] = 1.0
@@ -225,17 +230,28 @@ class MotionBatch:
             and at least 21 body joints. Joints after the 22nd (hands, face) are not used.
           fps: frames a second, one for all or one a clip.
           lengths: real frames of each clip, ``(B,)``; all of them by default.
-          betas: shape coefficients; the mean body by default.
+          betas: shape coefficients, of which the first ten count; the mean body by default.
           mass_kg: whole-body mass; from the betas by default.
           up: vertical axis of the arrays.
         """
-        clips, frames = transl.shape[:2]
-        if transl.shape != (clips, frames, 3):
+        if transl.ndim != 3 or transl.shape[2] != 3:
             raise MotionError(Status.BAD_SHAPE, f"transl is {transl.shape}, (B, T, 3) was wanted")
-        if poses.ndim != 4 or poses.shape[:2] != (clips, frames) or poses.shape[2] < 22:
+        clips, frames = transl.shape[:2]
+        if (
+            poses.ndim != 4
+            or poses.shape[:2] != (clips, frames)
+            or poses.shape[2] < 22
+            or poses.shape[3] not in (3, 4)
+        ):
             raise MotionError(
                 Status.BAD_SHAPE,
                 f"poses is {poses.shape}, ({clips}, {frames}, 22 or more, 3 or 4) was wanted",
+            )
+        if betas is not None and (
+            betas.ndim != 2 or betas.shape[0] != clips or betas.shape[1] < N_BETAS
+        ):
+            raise MotionError(
+                Status.BAD_SHAPE, f"betas is {betas.shape}, ({clips}, {N_BETAS} or more) was wanted"
             )
         shape = jnp.zeros((clips, N_BETAS)) if betas is None else betas[:, :N_BETAS]
         count = jnp.full((clips,), frames) if lengths is None else jnp.asarray(lengths)
@@ -279,13 +295,13 @@ def bucket_length(n_frames: int) -> int:
 
 def _to_world(xp, transl, poses, betas, up: UpAxis):
     """Pelvis position and 24 local quaternions in the z-up world, in numpy or in JAX."""
+    if up not in _UP_AXES:
+        raise UnknownNameError("up axis", str(up), _UP_AXES)
     template = default_template()
-    pelvis = (
-        transl + xp.asarray(template.joint_mean[0]) + betas @ xp.asarray(template.joint_dirs[0].T)
-    )
-    quat = (
-        poses if poses.shape[-1] == 4 else SO3.convert(poses, src="axis_angle", dst="quat", xp=xp)
-    )
+    # Written out: a matrix unit would round to TF32.
+    shift = xp.sum(xp.asarray(template.joint_dirs[0]) * betas[..., None, :], axis=-1)
+    pelvis = transl + xp.asarray(template.joint_mean[0]) + shift
+    quat = poses if poses.shape[-1] == 4 else _quat_of_vector(xp, poses)
     if up == "y":
         # +90° about x: (x, y, z) -> (x, -z, y)
         pelvis = xp.stack([pelvis[..., 0], -pelvis[..., 2], pelvis[..., 1]], axis=-1)
@@ -299,8 +315,24 @@ def _to_world(xp, transl, poses, betas, up: UpAxis):
     return pelvis, xp.concatenate([quat, identity], axis=-2)
 
 
+def _quat_of_vector(xp, vector):
+    """Quaternions (wxyz) of rotation vectors, in numpy or in JAX; the gradient at zero is finite.
+
+    Below 1e-4 rad the series is exact to float64, and the unused branch divides by one.
+    """
+    square = xp.sum(vector * vector, axis=-1, keepdims=True)
+    small = square < 1e-8
+    angle = xp.sqrt(xp.where(small, 1.0, square))
+    share = xp.where(small, 0.5 - square / 48.0, xp.sin(0.5 * angle) / angle)
+    real = xp.where(small, 1.0 - square / 8.0, xp.cos(0.5 * angle))
+    return xp.concatenate([real, share * vector], axis=-1)
+
+
 def _real_array(field: str, value) -> np.ndarray:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of unequal length
+        raise MotionError(Status.BAD_SHAPE, f"{field} is no array: {error}") from error
     if array.dtype.kind not in "fiu":
         raise MotionError(Status.BAD_SHAPE, f"{field} holds {array.dtype}, numbers were wanted")
     return array.astype(np.float64)

@@ -1,0 +1,447 @@
+"""Clips and batches: what is refused and why, frames of reference, padding, and arrays in place."""
+
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from mannequin import Mannequin
+from scipy.spatial.transform import Rotation
+
+from phymotion_jax.body.template import default_template
+from phymotion_jax.errors import MotionError, Status, UnknownNameError
+from phymotion_jax.motion import BUCKETS, Motion, MotionBatch, UpAxis, bucket_length
+
+B, T, J = 3, 20, 22  # one shape for all, so that `from_arrays` is compiled once a kind
+FPS = (16.0, 30.0, 120.0)
+LENGTHS = (20, 7, 3)
+
+POSITION_ATOL = 2e-6  # metres: float32 roundings of positions up to 10 m
+ROTATION_ATOL = 1e-6  # of matrix entries: float32 roundings of a quaternion's products
+
+
+def parameters(rng, frames: int = T) -> dict[str, Any]:
+    """A clip that wanders slowly, as SMPL-X parameters."""
+    return {
+        "transl": rng.normal(size=3) + 0.01 * rng.normal(size=(frames, 3)).cumsum(axis=0),
+        "global_orient": rng.normal(size=(frames, 3)),
+        "body_pose": rng.normal(size=(frames, 63)),
+        "betas": rng.normal(size=10),
+        "fps": 30.0,
+    }
+
+
+def matrices(quat) -> np.ndarray:
+    """Rotation matrices of quaternions (..., 4)."""
+    quat = np.asarray(quat, np.float64)
+    flat = Rotation.from_quat(quat.reshape(-1, 4), scalar_first=True).as_matrix()
+    return flat.reshape(*quat.shape[:-1], 3, 3)
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+def long(frames: int) -> dict[str, Any]:
+    zero = np.zeros((frames, 3), np.float32)
+    return {"transl": zero, "global_orient": zero, "body_pose": np.zeros((frames, 63), np.float32)}
+
+
+def with_nan(array, *at):
+    array = np.array(array, np.float64)
+    array[at] = np.nan
+    return array
+
+
+ZERO, POSE = np.zeros((T, 3)), np.zeros((T, 63))
+REFUSED = {  # change of a good clip, status, what the message must contain
+    "no frames": (long(0), Status.EMPTY, ["no frames"]),
+    "one frame": (long(1), Status.TOO_SHORT, ["1 frames", "at least 3"]),
+    "two frames": (long(2), Status.TOO_SHORT, ["2 frames", "at least 3"]),
+    "too long": (long(BUCKETS[-1] + 1), Status.TOO_LONG, ["32769 frames", "at most 32768"]),
+    "flat transl": ({"transl": np.zeros(T)}, Status.BAD_SHAPE, ["transl is (20,)", "(20, 3)"]),
+    "no transl": ({"transl": 1.0}, Status.BAD_SHAPE, ["transl is ()"]),
+    "four columns": (
+        {"transl": np.zeros((T, 4))},
+        Status.BAD_SHAPE,
+        ["transl is (20, 4)", "(20, 3) was wanted"],
+    ),
+    "text": ({"transl": [["a"] * 3] * T}, Status.BAD_SHAPE, ["transl holds", "numbers"]),
+    "ragged": ({"transl": [[0.0] * 3, [0.0]]}, Status.BAD_SHAPE, ["transl is no array"]),
+    "truth values": ({"transl": ZERO > 0.0}, Status.BAD_SHAPE, ["transl holds bool", "numbers"]),
+    "complex": ({"body_pose": POSE * 1j}, Status.BAD_SHAPE, ["body_pose holds complex128"]),
+    "quaternions": (
+        {"global_orient": np.zeros((T, 4))},
+        Status.BAD_SHAPE,
+        ["global_orient is (20, 4)", "(20, 3)"],
+    ),
+    "fewer orientations": (
+        {"global_orient": np.zeros((T - 1, 3))},
+        Status.BAD_SHAPE,
+        ["global_orient is (19, 3)", "(20, 3)"],
+    ),
+    "SMPL's 23 joints": (
+        {"body_pose": np.zeros((T, 69))},
+        Status.BAD_SHAPE,
+        ["body_pose is (20, 69)", "(20, 63)"],
+    ),
+    "betas a frame": (
+        {"betas": np.zeros((T, 10))},
+        Status.BAD_SHAPE,
+        ["betas is (20, 10)", "one row"],
+    ),
+    "NaN in a pose": (
+        {"body_pose": with_nan(POSE, [3, 5], 7)},
+        Status.NOT_FINITE,
+        ["poses is not finite on 2 of 20 frames, first on 3"],
+    ),
+    "infinite orientation": (
+        {"global_orient": ZERO - np.inf},
+        Status.NOT_FINITE,
+        ["poses is not finite on 20 of 20 frames, first on 0"],
+    ),
+    "NaN in transl": (
+        {"transl": with_nan(ZERO, -1, 2)},
+        Status.NOT_FINITE,
+        ["transl is not finite on 1 of 20 frames, first on 19"],
+    ),
+    "NaN in betas": ({"betas": with_nan(np.zeros(10), 0)}, Status.NOT_FINITE, ["betas"]),
+    "degrees": (
+        {"body_pose": POSE + 360.0},
+        Status.BAD_ROTATION,
+        ["360 rad", "radians under 100"],
+    ),
+    "no frame rate": ({"fps": 0.0}, Status.BAD_FPS, ["a frame rate of 0", "more than 0"]),
+    "backwards": ({"fps": -30.0}, Status.BAD_FPS, ["a frame rate of -30", "more than 0"]),
+    "NaN frames a second": ({"fps": np.nan}, Status.BAD_FPS, ["a frame rate of nan"]),
+    "infinitely fast": ({"fps": np.inf}, Status.BAD_FPS, ["a frame rate of inf"]),
+    "far away": (
+        {"transl": ZERO + 2e5},
+        Status.BAD_UNITS,
+        ["transl goes up to 2e+05", "metres under 100000"],
+    ),
+    "millimetres": ({"transl": ZERO + 900.0}, Status.BAD_UNITS, ["900 m high", "metres"]),
+    "centimetres": (
+        {"transl": np.arange(T)[:, None] * [4.0, 0.0, 0.0]},
+        Status.BAD_UNITS,
+        ["120 m/s", "metres were wanted"],
+    ),
+    "huge betas": (
+        {"betas": np.full(10, 300.0)},
+        Status.BAD_UNITS,
+        ["betas goes up to 300", "standard deviations under 20"],
+    ),
+    "no mass": ({"mass_kg": 0.0}, Status.BAD_UNITS, ["mass_kg is 0", "more than 0"]),
+    "NaN mass": ({"mass_kg": np.nan}, Status.BAD_UNITS, ["mass_kg is nan"]),
+}
+
+
+@pytest.mark.parametrize("change, status, words", REFUSED.values(), ids=REFUSED.keys())
+def test_bad_clips_are_refused(change, status, words):
+    """With the status that a table shows and a line that says what was found and wanted."""
+    good: dict[str, Any] = {"transl": ZERO, "global_orient": ZERO, "body_pose": POSE, "fps": 30.0}
+    with pytest.raises(MotionError) as caught:
+        Motion.from_smplx(**good | change)
+    assert caught.value.status == status
+    assert caught.value.reason == str(caught.value)
+    assert "\n" not in caught.value.reason
+    for word in words:
+        assert word in caught.value.reason
+
+
+def test_every_status_of_a_clip_is_tried():
+    """All but those that only a file can have."""
+    of_files = {Status.OK, Status.FPS_UNKNOWN, Status.UNREADABLE, Status.UNSAFE, Status.MISSING}
+    assert {status for _, status, _ in REFUSED.values()} == set(Status) - of_files
+
+
+@pytest.mark.parametrize("up", ["x", "Y", "", None])
+def test_an_unknown_axis_is_refused(up, rng):
+    """It was once taken for z without a word."""
+    message = re.escape(f"no up axis {str(up)!r}; there are y, z")
+    with pytest.raises(UnknownNameError, match=message):
+        Motion.from_smplx(**parameters(rng), up=up)
+    with pytest.raises(UnknownNameError, match=message):
+        MotionBatch.from_arrays(
+            transl=jnp.zeros((B, T, 3)), poses=jnp.zeros((B, T, J, 3)), fps=30.0, up=up
+        )
+
+
+def test_what_is_good_enough_is_taken(rng):
+    """Integers, lists, 21 x 3 poses, float32, more or fewer betas than ten, the longest clip."""
+    clip = parameters(rng)
+    want = Motion.from_smplx(**clip)
+    clip["body_pose"] = clip["body_pose"].reshape(T, 21, 3)
+    clip["transl"] = clip["transl"].tolist()
+    got = Motion.from_smplx(**clip)
+    np.testing.assert_array_equal(got.joint_quat, want.joint_quat)
+    np.testing.assert_array_equal(got.root_pos, want.root_pos)
+    betas = clip.pop("betas")
+    sixteen = Motion.from_smplx(**clip, betas=np.r_[betas, np.ones(6)])
+    np.testing.assert_array_equal(sixteen.betas, want.betas)
+    two = Motion.from_smplx(**clip, betas=np.array([1, 2]))
+    np.testing.assert_array_equal(two.betas, [1, 2, 0, 0, 0, 0, 0, 0, 0, 0])
+    none = Motion.from_smplx(**clip)
+    np.testing.assert_array_equal(none.betas, np.zeros(10))
+    assert np.isnan(none.mass_kg)
+    assert Motion.from_smplx(**clip, mass_kg=71).mass_kg == 71.0
+    assert Motion.from_smplx(**long(BUCKETS[-1]), fps=120).n_frames == BUCKETS[-1]
+
+
+# --- frames of reference --------------------------------------------------------------------------
+
+
+def test_the_pelvis_is_where_mannequin_has_it(rng):
+    """SMPL-X turns the body about its pelvis, which stands at transl plus its place at rest."""
+    clip = parameters(rng)
+    model = Mannequin("convex", lod=1)
+    model.reshape(clip["betas"])
+    motion = Motion.from_smplx(**clip)
+    rest = model.rest_pose(dtype=np.float64)
+    for t in range(T):
+        pose = rest | {
+            "global_translation": clip["transl"][t],
+            "pelvis_rotation": clip["global_orient"][t],
+            "body_pose": clip["body_pose"][t].reshape(21, 3),
+        }
+        want = model.joint_transforms(pose)[0]
+        np.testing.assert_allclose(motion.root_pos[t], want[:3, 3], atol=POSITION_ATOL)
+        got = matrices(motion.joint_quat[t, 0])
+        np.testing.assert_allclose(got, want[:3, :3], atol=ROTATION_ATOL)
+
+
+def test_rotations_are_scipys(rng):
+    """Rotation vectors of any length, zero among them, in SMPL's order; hands do not turn."""
+    clip = parameters(rng)
+    clip["body_pose"] *= np.geomspace(1e-6, 30.0, T)[:, None]
+    clip["body_pose"][5] = 0.0
+    motion = Motion.from_smplx(**clip)
+    vector = np.concatenate([clip["global_orient"], clip["body_pose"], np.zeros((T, 6))], axis=1)
+    want = Rotation.from_rotvec(vector.reshape(-1, 3)).as_matrix().reshape(T, 24, 3, 3)
+    np.testing.assert_allclose(matrices(motion.joint_quat), want, atol=ROTATION_ATOL)
+    np.testing.assert_allclose(np.linalg.norm(motion.joint_quat, axis=-1), 1.0, atol=ROTATION_ATOL)
+
+
+def y_up(clip: dict[str, Any]) -> dict[str, Any]:
+    """The same motion in a file whose y points up: (x, y, z) becomes (x, z, -y)."""
+    turn = Rotation.from_euler("x", -90, degrees=True)
+    template = default_template()
+    pelvis = template.joint_mean[0] + template.joint_dirs[0] @ clip["betas"]
+    orient = turn * Rotation.from_rotvec(clip["global_orient"])
+    return clip | {
+        "transl": turn.apply(clip["transl"] + pelvis) - pelvis,
+        "global_orient": orient.as_rotvec(),
+    }
+
+
+def test_y_up_is_z_up_after_a_turn(rng):
+    """What points along y in the file points along z in the world, and the pose is the same."""
+    clip = parameters(rng)
+    want = Motion.from_smplx(**clip)
+    got = Motion.from_smplx(**y_up(clip), up="y")
+    np.testing.assert_allclose(got.root_pos, want.root_pos, atol=POSITION_ATOL)
+    np.testing.assert_allclose(
+        matrices(got.joint_quat), matrices(want.joint_quat), atol=2 * ROTATION_ATOL
+    )
+    np.testing.assert_array_equal(got.joint_quat[:, 1:], want.joint_quat[:, 1:])
+    wrong = Motion.from_smplx(**y_up(clip))
+    assert np.abs(wrong.root_pos - want.root_pos).max() > 0.1
+
+
+def test_a_person_standing_in_a_y_up_file_stands():
+    """Head above pelvis in the world, looking along -y as the file's z becomes."""
+    motion = Motion.from_smplx(transl=ZERO, global_orient=ZERO, body_pose=POSE, fps=30.0, up="y")
+    turn = matrices(motion.joint_quat[0, 0])
+    np.testing.assert_allclose(turn @ [0, 1, 0], [0, 0, 1], atol=ROTATION_ATOL)
+    np.testing.assert_allclose(turn @ [0, 0, 1], [0, -1, 0], atol=ROTATION_ATOL)
+
+
+# --- batches --------------------------------------------------------------------------------------
+
+
+def clips(rng) -> list[Motion]:
+    motions = []
+    for k, mass_kg in enumerate((None, 50.0, 90.0)):
+        clip = parameters(rng, LENGTHS[k])
+        clip["fps"] = FPS[k]
+        motions.append(Motion.from_smplx(**clip, name=f"clip {k}", mass_kg=mass_kg))
+    return motions
+
+
+def test_padding_and_back(rng):
+    """A batch holds its clips, its mask says where, and unpad gives them back to the last bit."""
+    motions = clips(rng)
+    batch = MotionBatch.from_motions(motions)
+    assert batch.root_pos.shape == (B, BUCKETS[0], 3)
+    assert batch.joint_quat.shape == (B, BUCKETS[0], 24, 4)
+    np.testing.assert_array_equal(batch.mask, np.arange(BUCKETS[0]) < np.array(LENGTHS)[:, None])
+    # Padding is a body at rest, whatever may be computed on it.
+    np.testing.assert_array_equal(batch.joint_quat[~batch.mask][..., 0], 1.0)
+    again = batch.unpad([m.name for m in motions])
+    assert len(again) == B
+    for got, want in zip(again, motions, strict=True):
+        for field in ("root_pos", "joint_quat", "betas", "fps", "mass_kg"):
+            np.testing.assert_array_equal(getattr(got, field), getattr(want, field))
+        assert got.name == want.name
+
+
+def test_empty_rows_are_no_clips(rng):
+    """Rows that fill a batch up have no frames, and unpad leaves them out."""
+    motions = clips(rng)
+    batch = MotionBatch.from_motions(motions, length=32, n_clips=5)
+    assert batch.n_clips == 5
+    assert batch.mask.shape == (5, 32)
+    np.testing.assert_array_equal(batch.mask.sum(axis=1), [*LENGTHS, 0, 0])
+    assert np.isfinite(batch.fps).all()
+    assert (np.asarray(batch.fps) > 0.0).all()
+    assert len(batch.unpad()) == B
+
+
+def test_batches_that_cannot_hold_their_clips(rng):
+    motions = clips(rng)
+    with pytest.raises(MotionError, match="a clip of 20 frames in length 19") as caught:
+        MotionBatch.from_motions(motions, length=19)
+    assert caught.value.status == Status.TOO_LONG
+    with pytest.raises(MotionError, match="3 clips in a batch of 2"):
+        MotionBatch.from_motions(motions, n_clips=2)
+    with pytest.raises(MotionError, match="no clips"):
+        MotionBatch.from_motions([])
+
+
+def test_buckets():
+    """The smallest that holds the clip; none holds more than the largest."""
+    assert list(BUCKETS) == sorted(BUCKETS)
+    for small, large in zip((0, *BUCKETS), BUCKETS, strict=False):
+        assert bucket_length(small + 1) == bucket_length(large) == large
+    assert bucket_length(0) == BUCKETS[0]
+    with pytest.raises(MotionError) as caught:
+        bucket_length(BUCKETS[-1] + 1)
+    assert caught.value.status == Status.TOO_LONG
+
+
+# --- arrays in place ------------------------------------------------------------------------------
+
+
+def arrays(rng) -> dict[str, np.ndarray]:
+    """B clips of T frames as a generator would hand them over, with 30 joints."""
+    return {
+        "transl": rng.normal(size=(B, 1, 3)) + 0.01 * rng.normal(size=(B, T, 3)).cumsum(axis=1),
+        "poses": rng.normal(size=(B, T, 30, 3)),
+        "betas": rng.normal(size=(B, 10)),
+        "fps": np.array(FPS),
+        "mass_kg": np.array([np.nan, 50.0, 90.0]),
+    }
+
+
+def as_motions(data, lengths, up: UpAxis = "z") -> list[Motion]:
+    return [
+        Motion.from_smplx(
+            transl=data["transl"][b, :n],
+            global_orient=data["poses"][b, :n, 0],
+            body_pose=data["poses"][b, :n, 1:J].reshape(n, 63),
+            betas=data["betas"][b],
+            fps=data["fps"][b],
+            mass_kg=None if np.isnan(data["mass_kg"][b]) else data["mass_kg"][b],
+            up=up,
+        )
+        for b, n in enumerate(lengths)
+    ]
+
+
+in_jit = jax.jit(lambda up, **data: MotionBatch.from_arrays(up=up, **data), static_argnames="up")
+
+
+def on_device(data) -> dict[str, Any]:
+    return {
+        k: jnp.asarray(v, jnp.int32 if k == "lengths" else jnp.float32) for k, v in data.items()
+    }
+
+
+def assert_same_clips(batch: MotionBatch, motions: list[Motion]) -> None:
+    assert batch.n_clips == len(motions)
+    np.testing.assert_array_equal(batch.mask.sum(axis=1), [m.n_frames for m in motions])
+    for got, want in zip(batch.unpad(), motions, strict=True):
+        np.testing.assert_allclose(got.root_pos, want.root_pos, atol=POSITION_ATOL)
+        np.testing.assert_allclose(
+            matrices(got.joint_quat), matrices(want.joint_quat), atol=2 * ROTATION_ATOL
+        )
+        np.testing.assert_allclose(got.betas, want.betas, rtol=1e-6)
+        np.testing.assert_allclose(got.mass_kg, want.mass_kg)
+        assert got.fps == want.fps
+
+
+@pytest.mark.parametrize("up", ["z", "y"])
+@pytest.mark.parametrize("kind", ["rotation vectors", "quaternions"])
+def test_arrays_are_the_same_clips(kind, up, rng):
+    """As clip by clip through `from_smplx`, joints after the 22nd left out, whichever the axis."""
+    data = arrays(rng)
+    want = as_motions(data, LENGTHS, up)
+    if kind == "quaternions":
+        quat = Rotation.from_rotvec(data["poses"].reshape(-1, 3)).as_quat(scalar_first=True)
+        data["poses"] = quat.reshape(B, T, 30, 4)
+    lengths = np.array(LENGTHS)
+    got = in_jit(up, **on_device(data | {"lengths": lengths}))
+    np.testing.assert_array_equal(got.mask, np.arange(T) < lengths[:, None])
+    assert_same_clips(got, want)
+    assert {x.dtype.name for x in jax.tree.leaves(got)} == {"float32", "bool"}
+
+
+def test_what_is_not_given(rng):
+    """All frames, the mean body, a mass from the betas, one frame rate for all."""
+    data = arrays(rng) | {"betas": np.zeros((B, 10)), "fps": np.full(B, 24.0)}
+    data["mass_kg"][:] = np.nan
+    few: dict[str, Any] = {k: jnp.asarray(data[k], jnp.float32) for k in ("transl", "poses")}
+    got = MotionBatch.from_arrays(**few, fps=24.0)
+    assert_same_clips(got, as_motions(data, [T] * B))
+
+
+def test_arrays_stay_where_they_are(rng):
+    """Inside a jitted call nothing crosses between host and device; the guard would notice."""
+    data = on_device(arrays(rng))
+    jax.block_until_ready(in_jit("z", **data))
+    with jax.transfer_guard("disallow"):
+        jax.block_until_ready(in_jit("z", **data))
+        with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
+            MotionBatch.from_arrays(**data)
+
+
+def test_rotation_vectors_have_gradients(rng):
+    """Zero ones too, as a generator that starts at rest has them."""
+    data = on_device(arrays(rng))
+    data["poses"] = data["poses"].at[:, ::2].set(0.0)
+
+    @jax.jit
+    @jax.grad
+    def slope(data):
+        batch = MotionBatch.from_arrays(**data)
+        return jnp.sum(batch.joint_quat[..., 1:]) + jnp.sum(batch.root_pos)
+
+    got = slope(data)
+    for name in ("transl", "poses", "betas"):
+        assert np.isfinite(np.asarray(got[name])).all(), name
+    np.testing.assert_array_equal(got["transl"], 1.0)
+    # sin(|v| / 2) v / |v| begins as v / 2
+    np.testing.assert_allclose(got["poses"][:, ::2, :J], 0.5, atol=1e-6)
+    np.testing.assert_array_equal(got["poses"][:, :, J:], 0.0)
+
+
+WRONG = {
+    "flat transl": ({"transl": (B, T)}, "transl is (3, 20), (B, T, 3) was wanted"),
+    "transl of four": ({"transl": (B, T, 4)}, "transl is (3, 20, 4), (B, T, 3) was wanted"),
+    "other frames": ({"poses": (B, T + 1, J, 3)}, "poses is (3, 21, 22, 3), (3, 20, 22 or more"),
+    "flat poses": ({"poses": (B, T, 66)}, "poses is (3, 20, 66), (3, 20, 22 or more, 3 or 4)"),
+    "too few joints": ({"poses": (B, T, 21, 3)}, "poses is (3, 20, 21, 3), (3, 20, 22 or more"),
+    "six numbers a joint": ({"poses": (B, T, J, 6)}, "poses is (3, 20, 22, 6), (3, 20, 22 or more"),
+    "one row of betas": ({"betas": (10,)}, "betas is (10,), (3, 10 or more) was wanted"),
+    "few betas": ({"betas": (B, 5)}, "betas is (3, 5), (3, 10 or more) was wanted"),
+}
+
+
+@pytest.mark.parametrize("shapes, message", WRONG.values(), ids=WRONG.keys())
+def test_arrays_of_wrong_shape_are_refused(shapes, message):
+    good = {"transl": (B, T, 3), "poses": (B, T, J, 3), "betas": (B, 10)}
+    data: dict[str, Any] = {name: jnp.zeros(shape) for name, shape in (good | shapes).items()}
+    with pytest.raises(MotionError, match=re.escape(message)) as caught:
+        MotionBatch.from_arrays(**data, fps=30.0)
+    assert caught.value.status == Status.BAD_SHAPE
