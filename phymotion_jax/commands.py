@@ -159,7 +159,8 @@ def _speed(tally: Tally, clock: Clock) -> str:
 def _clip_table(rows: Sequence[Row]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("clip", overflow="fold")
-    for name in ("reward", *AXES):
+    # An axis goes by the first word of its parts, so that 80 columns leave room for names.
+    for name in ("reward", *(parts[0].partition(".")[0] for parts in AXES.values())):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("worst part", no_wrap=True)
     for name, row in zip(_short_names([str(row["path"]) for row in rows]), rows, strict=True):
