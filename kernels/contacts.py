@@ -35,15 +35,15 @@ def link_points(rot: Mat, pos: Vec, point: Vec, links: tuple[int, ...]) -> Vec:
 
 
 class Steps(NamedTuple):
-    """Steps of one foot between neighbouring frames, ``(B, T-1)``: with its most planted point."""
+    """Steps of one foot between neighbouring frames, S = T - 1 of them: with its most planted point."""
 
-    x: Float[Array, "B T-1"]
+    x: Float[Array, "B S"]
     """Along x, in metres; zero where the foot does not touch at both ends."""
 
-    y: Float[Array, "B T-1"]
+    y: Float[Array, "B S"]
     """Along y."""
 
-    length: Float[Array, "B T-1"]
+    length: Float[Array, "B S"]
     """Its length; infinite where the foot does not touch at both ends."""
 
 
@@ -76,34 +76,33 @@ def planted_steps(
 
 
 def stance_slides(
-    feet: Sequence[Steps], fps: Float[Array, "B 1"], slow_m_s: float
+    feet: Sequence[Steps], fps: Float[Array, "B 1"], swing_m_s: float
 ) -> list[Float[Array, "B T"]]:
     """How far each foot has slid since its stance began, in metres.
 
-    A foot that touches stands if it is slow, or if no touching foot is slow and it is the slowest:
-    a swinging foot that passes close over the floor does not stand, and a body that skates on both
-    feet does. Steps are added as vectors, so that the noise of a standing foot cancels instead of
+    A foot that touches stands unless it is faster than the slowest touching foot by `swing_m_s`: a
+    swinging foot that passes close over the floor does not stand, and a body that skates on both
+    feet does, at any speed. Steps are added as vectors, so that the noise of a standing foot cancels instead of
     adding up, and the frame rate drops out.
 
     Args:
       feet: steps of each foot.
       fps: frames a second.
-      slow_m_s: a standing foot is slower than this.
+      swing_m_s: how much faster than a standing foot a swinging one is.
 
     Returns:
       For each foot; zero while it does not stand, and on the frame on which its stance begins.
     """
     slowest = reduce(jnp.minimum, (foot.length for foot in feet))
-    nobody = slowest * fps >= slow_m_s
+    limit = slowest + swing_m_s / fps
     slides = []
     for foot in feet:
-        slow = foot.length * fps < slow_m_s
-        stands = jnp.isfinite(foot.length) & (slow | (nobody & (foot.length == slowest)))
+        stands = jnp.isfinite(foot.length) & (foot.length <= limit)
         slides.append(_since_gap(foot, stands))
     return slides
 
 
-def _since_gap(foot: Steps, stands: Bool[Array, "B T-1"]) -> Float[Array, "B T"]:
+def _since_gap(foot: Steps, stands: Bool[Array, "B S"]) -> Float[Array, "B T"]:
     """Length of the sum of steps since the last one on which the foot did not stand."""
 
     def join(a, b):

@@ -13,12 +13,12 @@ from phymotion_jax.kernels.vectors import Quat, Vec, quat_conj, quat_log, quat_m
 
 
 def rates(
-    half: Float[Array, "*items B T-1"], mask: Bool[Array, "B T"], fps: Float[Array, "B 1"]
+    half: Float[Array, "*items B S"], mask: Bool[Array, "B T"], fps: Float[Array, "B 1"]
 ) -> tuple[Float[Array, "*items B T"], Float[Array, "*items B T"]]:
     """Rate and its derivative on frames, from rates halfway between frames.
 
     Args:
-      half: rate between frame t and t + 1, in units a second. Into and out of padding it may be
+      half: rate between frame t and t + 1, S = T - 1 of them, in units a second. Into and out of padding it may be
         anything, NaN included, unless a gradient is taken, which multiplies it by zero.
       mask: real frames.
       fps: frames a second.

@@ -212,7 +212,7 @@ class MotionBatch:
         cls,
         *,
         transl: Float[Array, "B T 3"],
-        poses: Float[Array, "B T J 3"],
+        poses: Float[Array, "B T J C"],
         fps: Float[Array, " B"] | float,
         lengths: Array | None = None,
         betas: Float[Array, "B 10"] | None = None,
@@ -268,18 +268,19 @@ class MotionBatch:
 
     def unpad(self, names: Sequence[str] | None = None) -> list[Motion]:
         """The clips again, without padding and without the empty ones, on the host."""
-        host = jax.device_get(self)
+        fields = (self.root_pos, self.joint_quat, self.mask, self.betas, self.fps, self.mass_kg)
+        root_pos, joint_quat, mask, betas, fps, mass_kg = jax.device_get(fields)
         names = [""] * self.n_clips if names is None else names
         motions = []
-        for i, length in enumerate(host.mask.sum(axis=1)):
+        for i, length in enumerate(mask.sum(axis=1)):
             if length:
                 motions.append(
                     Motion(
-                        root_pos=host.root_pos[i, :length],
-                        joint_quat=host.joint_quat[i, :length],
-                        betas=host.betas[i],
-                        fps=float(host.fps[i]),
-                        mass_kg=float(host.mass_kg[i]),
+                        root_pos=root_pos[i, :length],
+                        joint_quat=joint_quat[i, :length],
+                        betas=betas[i],
+                        fps=float(fps[i]),
+                        mass_kg=float(mass_kg[i]),
                         name=names[i] if i < len(names) else "",
                         source="batch",
                     )

@@ -17,8 +17,8 @@ class Preset:
     contact_height_m: float
     """A sole, or any other contact point, this near the floor touches it."""
 
-    standing_speed_m_s: float
-    """A foot on the ground that is slower than this stands."""
+    swing_speed_m_s: float
+    """A foot near the ground that is faster than the other by more than this swings."""
 
     overlap_tolerance_m: float
     """Capsules that overlap by more than this pass through each other."""
@@ -46,7 +46,7 @@ PAPER = Preset(
     contact_height_m=0.05,
     # The published code's gate is 0.05 m/s, under which nothing can slide by more than rounding. A
     # swinging foot is faster than 0.4 m/s but for its first and last 30 ms. This project's.
-    standing_speed_m_s=0.4,
+    swing_speed_m_s=0.4,
     # Flesh gives way, and capsules only stand in for the mesh. This project's.
     overlap_tolerance_m=0.03,
     slip_scale_m=0.05,  # the paper, section 3.2

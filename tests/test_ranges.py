@@ -147,7 +147,7 @@ def test_excess_is_numpys(rng):
     """The largest of three, zero inside, whichever end is passed."""
     value = rng.uniform(-3.0, 3.0, (N, 3))
     low, high = np.array([-1.0, -0.5, -2.0]), np.array([2.0, 0.1, 0.3])
-    got = outside_range(columns(value), tuple(low), tuple(high))  # pyright: ignore
+    got = outside_range(columns(value), *(tuple(map(jnp.asarray, v)) for v in (low, high)))  # pyright: ignore
     want = np.maximum(0.0, np.maximum(low - value, value - high)).max(axis=1)
     assert 0 < (want == 0.0).sum() < N
     np.testing.assert_allclose(np.asarray(got)[0, 0], want, atol=ATOL)
@@ -345,7 +345,7 @@ def excess(poses: list[Rotation]) -> np.ndarray:
             chained.append(whole.as_quat(scalar_first=True))
         value = angles(Rotation.from_quat(chained, scalar_first=True), chain.twist_axis)
         low, high = limits.low[row] - limits.margin, limits.high[row] + limits.margin
-        got = outside_range(tuple(value.T), tuple(low), tuple(high))  # pyright: ignore
+        got = outside_range(*(tuple(map(jnp.asarray, v)) for v in (value.T, low, high)))  # pyright: ignore
         out.append(np.degrees(np.asarray(got)))
     return np.stack(out, axis=-1)
 

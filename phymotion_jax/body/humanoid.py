@@ -43,8 +43,8 @@ class Humanoid:
     contact_point: Float[Array, "*B P 3"]
     """Points that may touch the floor, in their link's frame."""
 
-    capsule_ends: Float[Array, "*B 2*K 3"]
-    """Ends of the capsules' cores in their link's frame: the first ends of all, then the second."""
+    capsule_ends: Float[Array, "*B E 3"]
+    """Ends of the K capsules' cores in their link's frame: the first ends of all, then the second."""
 
     capsule_radius: Float[Array, " K"]
     """Radius of each capsule."""

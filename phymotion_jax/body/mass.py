@@ -49,11 +49,11 @@ def segment_table() -> dict[str, dict[str, np.ndarray]]:
     raw = json.loads(files("phymotion_jax.assets").joinpath("segments.json").read_text())
     fields = ("mass", "com", "radii", "length_m")
     table = {
-        name: {field: np.mean(row[field], axis=0) for field in fields}
+        name: {field: np.asarray(np.mean(row[field], axis=0)) for field in fields}
         for name, row in raw["segments"].items()
     }
     whole = sum(row["mass"] * (1 if name in _CHAIN else 2) for name, row in table.items())
-    return {name: row | {"mass": row["mass"] / whole} for name, row in table.items()}
+    return {name: row | {"mass": np.asarray(row["mass"] / whole)} for name, row in table.items()}
 
 
 @cache

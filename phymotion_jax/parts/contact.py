@@ -26,7 +26,7 @@ def slip(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
     touch = touching(state, preset)
     rows = [slice(sole[0], sole[-1] + 1) for sole in humanoid.feet]
     steps = [planted_steps(state.points[0][r], state.points[1][r], touch[r]) for r in rows]
-    slides = stance_slides(steps, state.fps, preset.standing_speed_m_s)
+    slides = stance_slides(steps, state.fps, preset.swing_speed_m_s)
     return _worse_foot(
         [jnp.clip(slid / preset.slip_scale_m, 0.0, 1.0) for slid in slides], humanoid
     )
