@@ -35,7 +35,7 @@ def link_points(rot: Mat, pos: Vec, point: Vec, links: tuple[int, ...]) -> Vec:
 
 
 class Steps(NamedTuple):
-    """Steps of one foot between neighbouring frames, S = T - 1 of them: with its most planted point."""
+    """The S = T - 1 steps of one foot between neighbouring frames, with its most planted point."""
 
     x: Float[Array, "B S"]
     """Along x, in metres; zero where the foot does not touch at both ends."""
@@ -82,8 +82,8 @@ def stance_slides(
 
     A foot that touches stands unless it is faster than the slowest touching foot by `swing_m_s`: a
     swinging foot that passes close over the floor does not stand, and a body that skates on both
-    feet does, at any speed. Steps are added as vectors, so that the noise of a standing foot cancels instead of
-    adding up, and the frame rate drops out.
+    feet does, at any speed. Steps are added as vectors, so that the noise of a standing foot
+    cancels instead of adding up, and the frame rate drops out.
 
     Args:
       feet: steps of each foot.

@@ -18,8 +18,9 @@ def rates(
     """Rate and its derivative on frames, from rates halfway between frames.
 
     Args:
-      half: rate between frame t and t + 1, S = T - 1 of them, in units a second. Into and out of padding it may be
-        anything, NaN included, unless a gradient is taken, which multiplies it by zero.
+      half: rate between frame t and t + 1, S = T - 1 of them, in units a second. Into and out of
+        padding it may be anything, NaN included, unless a gradient is taken, which multiplies it by
+        zero.
       mask: real frames.
       fps: frames a second.
 

@@ -148,7 +148,7 @@ def test_gradient_of_padding_is_zero(rng):
     quat = np.where(mask[..., None], quat.reshape(B, T, 4), [1.0, 0.0, 0.0, 0.0])
 
     def total(quat):
-        vel, acc = angular_rates(quat, mask, fps_column())
+        vel, acc = angular_rates(quat, jnp.asarray(mask), fps_column())
         return sum(jnp.sum(v**2) + jnp.sum(a**2) for v, a in zip(vel, acc, strict=True))
 
     slope = stacked(jax.jit(jax.grad(total))(components(quat)))

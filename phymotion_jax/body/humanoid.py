@@ -44,7 +44,7 @@ class Humanoid:
     """Points that may touch the floor, in their link's frame."""
 
     capsule_ends: Float[Array, "*B E 3"]
-    """Ends of the K capsules' cores in their link's frame: the first ends of all, then the second."""
+    """Ends of the K capsules' cores in their link's frame: first ends of all, then second."""
 
     capsule_radius: Float[Array, " K"]
     """Radius of each capsule."""

@@ -1,9 +1,9 @@
 """MJCF in and out: a humanoid as MuJoCo's XML, and a user's MJCF as a humanoid."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
-import jax
 import jax.numpy as jnp
 import mujoco
 import numpy as np
@@ -17,6 +17,12 @@ _HINGE, _BALL, _FREE = (
     for j in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_BALL, mujoco.mjtJoint.mjJNT_FREE)
 )
 
+_WRITTEN = (
+    *("offset", "mass", "com", "inertia", "armature"),
+    *("hull_point", "hull_link", "capsule_ends", "capsule_radius"),
+)
+"""Numbers of a humanoid that MJCF has a place for."""
+
 
 def to_mjcf(humanoid: Humanoid, *, floor: bool = True, hulls: bool = True) -> str:
     """MJCF with a free root and ball joints, which C MuJoCo and MJX load.
@@ -26,7 +32,7 @@ def to_mjcf(humanoid: Humanoid, *, floor: bool = True, hulls: bool = True) -> st
       floor: add a plane at z = 0.
       hulls: geoms are the links' convex hulls where there are any; otherwise capsules.
     """
-    body = jax.tree.map(np.asarray, humanoid)
+    body = SimpleNamespace(**{name: np.asarray(getattr(humanoid, name)) for name in _WRITTEN})
     if body.mass.ndim != 1:
         raise ModelError(f"one body was wanted, this humanoid has a batch of {body.mass.shape[0]}")
     root = ElementTree.Element("mujoco", model="phymotion")
@@ -36,8 +42,8 @@ def to_mjcf(humanoid: Humanoid, *, floor: bool = True, hulls: bool = True) -> st
     if floor:
         ElementTree.SubElement(world, "geom", name="floor", type="plane", size="20 20 0.1")
     elements = {-1: world}
-    for link, parent in enumerate(body.parents):
-        name = body.body_names[link]
+    for link, parent in enumerate(humanoid.parents):
+        name = humanoid.body_names[link]
         pos = np.zeros(3) if parent < 0 else body.offset[link]
         element = ElementTree.SubElement(elements[parent], "body", name=name, pos=_text(pos))
         elements[link] = element
@@ -55,20 +61,20 @@ def to_mjcf(humanoid: Humanoid, *, floor: bool = True, hulls: bool = True) -> st
         else:
             drive = _text([body.armature[link]])
             ElementTree.SubElement(element, "joint", name=name, type="ball", armature=drive)
-        _add_geoms(element, asset, body, link, hulls)
+        _add_geoms(element, asset, humanoid, body, link, hulls)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _add_geoms(element, asset, body: Humanoid, link: int, hulls: bool) -> None:
-    name = body.body_names[link]
-    hull = body.hull_point[np.asarray(body.hull_link) == link]
+def _add_geoms(element, asset, humanoid: Humanoid, body, link: int, hulls: bool) -> None:
+    name = humanoid.body_names[link]
+    hull = body.hull_point[body.hull_link == link]
     if hulls and len(hull) > 3:
         ElementTree.SubElement(asset, "mesh", name=name, vertex=_text(np.ravel(hull)))
         ElementTree.SubElement(element, "geom", name=name, type="mesh", mesh=name)
         return
-    count = len(body.capsule_link)
-    for k in (k for k, owner in enumerate(body.capsule_link) if owner == link):
+    count = len(humanoid.capsule_link)
+    for k in (k for k, owner in enumerate(humanoid.capsule_link) if owner == link):
         ends = body.capsule_ends[[k, count + k]]
         size = _text([body.capsule_radius[k]])
         if np.linalg.norm(ends[1] - ends[0]) < 1e-6:
