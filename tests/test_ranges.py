@@ -186,6 +186,12 @@ def neck(*turn: float) -> Turns:
     return dict.fromkeys(("neck", "head"), tuple(angle / 2.0 for angle in turn))
 
 
+def product(*turns: tuple[str, float]) -> tuple[float, ...]:
+    """Rotation vector, in degrees, of turns about x, y or z; the last one comes first."""
+    steps = [Rotation.from_euler(axis, angle, degrees=True) for axis, angle in turns]
+    return tuple(np.prod(steps).as_rotvec(degrees=True).tolist())
+
+
 POSES: dict[str, Pose] = {
     # legs
     "knee flexed 90": Pose({"left_knee": (90, 0, 0)}, True, "left_ankle", "left_knee", -FRONT),
@@ -199,7 +205,10 @@ POSES: dict[str, Pose] = {
     "hip extended 25": Pose({"left_hip": (25, 0, 0)}, True, "left_knee", "left_hip", -FRONT),
     "hip extended 60": Pose({"left_hip": (60, 0, 0)}, False, "left_knee", "left_hip", -FRONT),
     "hip abducted 45": Pose({"left_hip": (0, 0, 45)}, True, "left_knee", "left_hip", LEFT),
-    "hip abducted 80": Pose({"left_hip": (0, 0, 80)}, False, "left_knee", "left_hip", LEFT),
+    "thigh flexed and out, as cross-legged": Pose(
+        {"left_hip": product(("y", 45), ("x", -90))}, True, "left_knee", "left_hip", FRONT
+    ),
+    "hip abducted 90": Pose({"left_hip": (0, 0, 90)}, False, "left_knee", "left_hip", LEFT),
     "hip adducted 25": Pose({"left_hip": (0, 0, -25)}, True, "left_knee", "left_hip", -LEFT),
     "hip adducted 50": Pose({"left_hip": (0, 0, -50)}, False, "left_knee", "left_hip", -LEFT),
     "hip turned out 40": Pose({"left_hip": (0, 40, 0)}, True, "left_foot", "left_ankle", LEFT),
@@ -250,7 +259,9 @@ POSES: dict[str, Pose] = {
     "arm through the chest": Pose(
         {"left_shoulder": (0, -170, 0)}, False, "left_elbow", "left_shoulder", -LEFT
     ),
-    "upper arm turned 170": Pose({"left_shoulder": (170, 0, 0)}, False, "palm", "left_hand", UP),
+    "arm raised forwards to overhead": Pose(
+        {"left_shoulder": product(("x", -170), ("z", -80))}, True, "left_elbow", "left_shoulder", UP
+    ),
     "shared with the collar": Pose(
         {"left_collar": (0, 0, 20), "left_shoulder": (0, 0, 90)},
         True,

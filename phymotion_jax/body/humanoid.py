@@ -128,13 +128,13 @@ class Humanoid:
         """The default body of a subject, from SMPL-X shape coefficients. Pure JAX, jit-able.
 
         Args:
-          betas: shape coefficients, any leading axes; None is the mean body.
+          betas: shape coefficients, any leading axes; the first ten count. None is the mean body.
           mass_kg: whole-body mass. Where it is None or NaN, it is stature squared times the body
             mass index of de Leva's subjects (22.3 kg/m²): betas tell a stature, but the default
             body has no surface to tell a weight from.
         """
         template = default_template()
-        betas = jnp.zeros(N_BETAS) if betas is None else jnp.asarray(betas)
+        betas = jnp.zeros(N_BETAS) if betas is None else jnp.asarray(betas)[..., :N_BETAS]
         joints = _shaped(template.joint_mean, template.joint_dirs, betas)
         contact = _shaped_points(template.contact, betas)
         landmark = _shaped_points(template.landmark, betas) + joints[..., template.landmark.link, :]
