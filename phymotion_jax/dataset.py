@@ -11,8 +11,9 @@ from pathlib import Path
 
 import jax
 
+from phymotion_jax.checks import bucket_length
 from phymotion_jax.errors import MotionError, PhyMotionError, Status
-from phymotion_jax.motion import Motion, MotionBatch, bucket_length
+from phymotion_jax.motion import Motion, MotionBatch
 from phymotion_jax.report import Report
 from phymotion_jax.table import Row, empty_row, report_rows
 
@@ -84,7 +85,7 @@ def score_files(
     """Score files and give a row for each, in the order of `paths`.
 
     Memory does not grow with the number of files: a batch of clips for each length in
-    `motion.BUCKETS`, a few files loaded ahead, and `MAX_WAITING_ROWS` rows. Each length costs two
+    `checks.BUCKETS`, a few files loaded ahead, and `MAX_WAITING_ROWS` rows. Each length costs two
     compilations at most. A file that cannot be loaded or scored is a row that says why. Upon
     KeyboardInterrupt the rows that are done but not yet in turn come first, then the exception.
 

@@ -1,7 +1,6 @@
 """Human motion as this program sees it: one clip, and many clips padded to one length."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,32 +9,22 @@ from flax import struct
 from jaxtyping import Array, Bool, Float
 
 from phymotion_jax.body.skeleton import N_BETAS, N_BODIES
-from phymotion_jax.body.template import default_template
-from phymotion_jax.errors import MotionError, Status, UnknownNameError
-
-UpAxis = Literal["y", "z"]
-_UP_AXES: tuple[UpAxis, ...] = ("y", "z")
-
-BUCKETS = (128, 512, 2048, 8192, 32768)
-"""Lengths that clips are padded to. Few, since each is a program to compile; the largest is
-4.5 minutes at 120 fps."""
-
-MIN_FRAMES = 3
-"""An acceleration needs three positions."""
-
-MAX_POSITION_M = 1e5
-"""Farther out, float32 no longer tells a centimetre."""
-
-MAX_BETA = 20.0
-"""Betas are standard deviations; the body of ten of them is no longer a body."""
-
-MAX_HEIGHT_M = 50.0
-"""A pelvis higher than this on average is not given in metres."""
-
-_MAX_MEDIAN_SPEED_M_S = 50.0
-_MAX_ROTATION_VECTOR_RAD = 100.0
-UNIT_NORM_SLACK = 0.1
-"""Quaternions this far from unit norm are taken for rounding and normalised; others are refused."""
+from phymotion_jax.checks import (
+    MAX_POSITION_M,
+    bucket_length,
+    checked_fps,
+    checked_mass,
+    checked_poses,
+    first_ten_betas,
+    real_array,
+    require_bounded,
+    require_finite,
+    require_length,
+    require_metres,
+    require_shape,
+)
+from phymotion_jax.errors import MotionError, Status
+from phymotion_jax.world import UpAxis, to_world
 
 
 @struct.dataclass
@@ -104,37 +93,23 @@ class Motion:
             and what was wanted.
           UnknownNameError: if `up` is not an axis.
         """
-        transl = _real_array("transl", transl)
+        transl = real_array("transl", transl)
         length = len(transl) if transl.ndim else 0
-        _require_shape("transl", transl, (length, 3))
-        _require_length(length)
-        global_orient = _real_array("global_orient", global_orient)
-        _require_shape("global_orient", global_orient, (length, 3))
-        body_pose = _real_array("body_pose", body_pose)
-        if body_pose.shape == (length, 21, 3):
-            body_pose = body_pose.reshape(length, 63)
-        _require_shape("body_pose", body_pose, (length, 63))
-        shape = _first_ten_betas(betas)
-        poses = np.concatenate([global_orient, body_pose], axis=1).reshape(length, 22, 3)
-        _require_finite("poses", poses)
-        _require_finite("transl", transl)
-        longest = float(np.abs(poses).max())
-        if longest > _MAX_ROTATION_VECTOR_RAD:
-            raise MotionError(
-                Status.BAD_ROTATION,
-                f"a rotation vector of {longest:.3g} rad; radians under "
-                f"{_MAX_ROTATION_VECTOR_RAD:g} were wanted",
-            )
-        rate = _checked_fps(fps)
-        _require_bounded("transl", transl, MAX_POSITION_M, "metres")
-        root_pos, joint_quat = _to_world(np, transl, poses, shape, up)
-        _require_metres(root_pos, rate)
+        require_shape("transl", transl, (length, 3))
+        require_length(length)
+        poses = checked_poses(global_orient, body_pose, length)
+        shape = first_ten_betas(betas)
+        require_finite("transl", transl)
+        rate = checked_fps(fps)
+        require_bounded("transl", transl, MAX_POSITION_M, "metres")
+        root_pos, joint_quat = to_world(np, transl, poses, shape, up)
+        require_metres(root_pos, rate)
         return cls(
             root_pos=np.asarray(root_pos, np.float32),
             joint_quat=np.asarray(joint_quat, np.float32),
             betas=shape.astype(np.float32),
             fps=rate,
-            mass_kg=_checked_mass(mass_kg),
+            mass_kg=checked_mass(mass_kg),
             name=name,
             source=source,
         )
@@ -255,7 +230,7 @@ class MotionBatch:
             )
         shape = jnp.zeros((clips, N_BETAS)) if betas is None else betas[:, :N_BETAS]
         count = jnp.full((clips,), frames) if lengths is None else jnp.asarray(lengths)
-        root_pos, joint_quat = _to_world(jnp, transl, poses[:, :, :22], shape[:, None], up)
+        root_pos, joint_quat = to_world(jnp, transl, poses[:, :, :22], shape[:, None], up)
         mass = jnp.nan if mass_kg is None else mass_kg
         return cls(
             root_pos=root_pos.astype(jnp.float32),
@@ -286,133 +261,3 @@ class MotionBatch:
                     )
                 )
         return motions
-
-
-def bucket_length(n_frames: int) -> int:
-    """The smallest bucket that holds `n_frames`."""
-    _require_length(n_frames, shortest=0)
-    return next(b for b in BUCKETS if b >= n_frames)
-
-
-def _to_world(xp, transl, poses, betas, up: UpAxis):
-    """Pelvis position and 24 local quaternions in the z-up world, in numpy or in JAX."""
-    if up not in _UP_AXES:
-        raise UnknownNameError("up axis", str(up), _UP_AXES)
-    template = default_template()
-    # Written out: a matrix unit would round to TF32.
-    shift = xp.sum(xp.asarray(template.joint_dirs[0]) * betas[..., None, :], axis=-1)
-    pelvis = transl + xp.asarray(template.joint_mean[0]) + shift
-    quat = poses if poses.shape[-1] == 4 else _quat_of_vector(xp, poses)
-    if up == "y":
-        # +90° about x: (x, y, z) -> (x, -z, y)
-        pelvis = xp.stack([pelvis[..., 0], -pelvis[..., 2], pelvis[..., 1]], axis=-1)
-        half = float(np.sqrt(0.5))
-        w, x, y, z = (quat[..., 0, i] for i in range(4))
-        root = half * xp.stack([w - x, w + x, y - z, y + z], axis=-1)
-        quat = xp.concatenate([root[..., None, :], quat[..., 1:, :]], axis=-2)
-    identity = xp.zeros((*quat.shape[:-2], N_BODIES - 22, 4), dtype=quat.dtype) + xp.asarray(
-        [1.0, 0.0, 0.0, 0.0], dtype=quat.dtype
-    )
-    return pelvis, xp.concatenate([quat, identity], axis=-2)
-
-
-def _quat_of_vector(xp, vector):
-    """Quaternions (wxyz) of rotation vectors, in numpy or in JAX; the gradient at zero is finite.
-
-    Below 1e-4 rad the series is exact to float64, and the unused branch divides by one.
-    """
-    square = xp.sum(vector * vector, axis=-1, keepdims=True)
-    small = square < 1e-8
-    angle = xp.sqrt(xp.where(small, 1.0, square))
-    share = xp.where(small, 0.5 - square / 48.0, xp.sin(0.5 * angle) / angle)
-    real = xp.where(small, 1.0 - square / 8.0, xp.cos(0.5 * angle))
-    return xp.concatenate([real, share * vector], axis=-1)
-
-
-def _real_array(field: str, value) -> np.ndarray:
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # rows of unequal length
-        raise MotionError(Status.BAD_SHAPE, f"{field} is no array: {error}") from error
-    if array.dtype.kind not in "fiu":
-        raise MotionError(Status.BAD_SHAPE, f"{field} holds {array.dtype}, numbers were wanted")
-    return array.astype(np.float64)
-
-
-def _require_shape(field: str, array: np.ndarray, want: tuple[int, ...]) -> None:
-    if array.shape != want:
-        raise MotionError(Status.BAD_SHAPE, f"{field} is {array.shape}, {want} was wanted")
-
-
-def _require_length(n_frames: int, shortest: int = MIN_FRAMES) -> None:
-    if n_frames == 0 and shortest:
-        raise MotionError(Status.EMPTY, "no frames")
-    if n_frames < shortest:
-        raise MotionError(
-            Status.TOO_SHORT, f"{n_frames} frames; an acceleration needs at least {shortest}"
-        )
-    if n_frames > BUCKETS[-1]:
-        raise MotionError(
-            Status.TOO_LONG, f"{n_frames} frames; at most {BUCKETS[-1]} go in one clip: cut it"
-        )
-
-
-def _require_finite(field: str, array: np.ndarray) -> None:
-    bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
-    if bad.any():
-        first = int(np.argmax(bad))
-        raise MotionError(
-            Status.NOT_FINITE,
-            f"{field} is not finite on {int(bad.sum())} of {len(array)} frames, first on {first}",
-        )
-
-
-def _checked_fps(fps: float) -> float:
-    rate = float(fps)
-    if not (np.isfinite(rate) and rate > 0.0):
-        raise MotionError(Status.BAD_FPS, f"a frame rate of {rate:g}; more than 0 was wanted")
-    return rate
-
-
-def _checked_mass(mass_kg: float | None) -> float:
-    if mass_kg is None:
-        return float("nan")
-    mass = float(mass_kg)
-    if not (np.isfinite(mass) and mass > 0.0):
-        raise MotionError(Status.BAD_UNITS, f"mass_kg is {mass:g}; more than 0 was wanted")
-    return mass
-
-
-def _first_ten_betas(betas) -> np.ndarray:
-    if betas is None:
-        return np.zeros(N_BETAS)
-    values = _real_array("betas", betas)
-    if values.ndim != 1:
-        raise MotionError(Status.BAD_SHAPE, f"betas is {values.shape}, one row was wanted")
-    if not np.isfinite(values).all():
-        raise MotionError(Status.NOT_FINITE, "betas is not finite")
-    if values.size:
-        _require_bounded("betas", values, MAX_BETA, "standard deviations")
-    shape = np.zeros(N_BETAS)
-    shape[: min(N_BETAS, len(values))] = values[:N_BETAS]
-    return shape
-
-
-def _require_bounded(field: str, array: np.ndarray, limit: float, unit: str) -> None:
-    largest = float(np.abs(array).max())
-    if largest > limit:
-        raise MotionError(
-            Status.BAD_UNITS,
-            f"{field} goes up to {largest:.3g}; {unit} under {limit:g} were wanted",
-        )
-
-
-def _require_metres(root_pos: np.ndarray, fps: float) -> None:
-    height = float(np.median(np.abs(root_pos[:, 2])))
-    speed = float(np.median(np.linalg.norm(np.diff(root_pos, axis=0), axis=1))) * fps
-    if height > MAX_HEIGHT_M or speed > _MAX_MEDIAN_SPEED_M_S:
-        raise MotionError(
-            Status.BAD_UNITS,
-            f"the pelvis is {height:.3g} m high and moves at {speed:.3g} m/s (medians); "
-            "metres were wanted, these look like millimetres or centimetres",
-        )

@@ -3,13 +3,9 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from phymotion_jax.checks import MAX_HEIGHT_M, MIN_FRAMES, UNIT_NORM_SLACK
 from phymotion_jax.errors import Status
-from phymotion_jax.motion import (
-    MAX_HEIGHT_M,
-    MIN_FRAMES,
-    UNIT_NORM_SLACK,
-    MotionBatch,
-)
+from phymotion_jax.motion import MotionBatch
 
 
 def batch_status(batch: MotionBatch) -> Int[Array, " B"]:

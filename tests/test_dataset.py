@@ -7,8 +7,8 @@ import pytest
 from fakes import CountingLoader, FakeScorer, make_motion
 
 from phymotion_jax import dataset
+from phymotion_jax.checks import BUCKETS
 from phymotion_jax.dataset import DeviceMemoryError, score_files
-from phymotion_jax.motion import BUCKETS
 
 SHORT, LONG = BUCKETS[0], BUCKETS[1]
 

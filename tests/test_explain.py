@@ -8,9 +8,9 @@ from fakes import make_motion, make_report
 from rich.console import Console
 
 from phymotion_jax.body.skeleton import BODY_NAMES, N_BODIES, body_index
+from phymotion_jax.checks import BUCKETS
 from phymotion_jax.errors import Status
 from phymotion_jax.explain import costs, explain, worst_runs
-from phymotion_jax.motion import BUCKETS
 from phymotion_jax.report import AXES, PARTS
 
 

@@ -11,8 +11,10 @@ from mannequin import Mannequin
 from scipy.spatial.transform import Rotation
 
 from phymotion_jax.body.template import default_template
+from phymotion_jax.checks import BUCKETS, bucket_length
 from phymotion_jax.errors import MotionError, Status, UnknownNameError
-from phymotion_jax.motion import BUCKETS, Motion, MotionBatch, UpAxis, bucket_length
+from phymotion_jax.motion import Motion, MotionBatch
+from phymotion_jax.world import UpAxis
 
 B, T, J = 3, 20, 22  # one shape for all, so that `from_arrays` is compiled once a kind
 FPS = (16.0, 30.0, 120.0)

@@ -12,7 +12,8 @@ from phymotion_jax.io.gvhmr import read_gvhmr
 from phymotion_jax.io.npz import FPS_NAMES, is_npz, read_npz
 from phymotion_jax.io.raw import KNOWN_KINDS, RawClip, listed
 from phymotion_jax.io.torch_zip import is_torch_zip
-from phymotion_jax.motion import Motion, UpAxis
+from phymotion_jax.motion import Motion
+from phymotion_jax.world import UpAxis
 
 _UP_AXES = ("y", "z")
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")

@@ -14,7 +14,7 @@ from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.io.archive import read_member
 from phymotion_jax.io.npy import parse_npy
 from phymotion_jax.io.raw import KNOWN_KINDS, RawClip, as_rows, listed, one_body
-from phymotion_jax.motion import UpAxis
+from phymotion_jax.world import UpAxis
 
 FPS_NAMES = ("mocap_framerate", "mocap_frame_rate", "fps")
 """Spellings of the frame rate: AMASS's SMPL-H releases, its SMPL-X releases, and everybody else."""

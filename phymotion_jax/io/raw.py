@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from phymotion_jax.errors import MotionError, Status
-from phymotion_jax.motion import UpAxis
+from phymotion_jax.world import UpAxis
 
 KNOWN_KINDS = (
     "known are AMASS and SMPL-X .npz (poses or body_pose; trans or transl), "

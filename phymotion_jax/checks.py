@@ -1,0 +1,151 @@
+"""What a clip must be to be scored: every refusal names what was found and what was wanted."""
+
+import numpy as np
+
+from phymotion_jax.body.skeleton import N_BETAS
+from phymotion_jax.errors import MotionError, Status
+
+BUCKETS = (128, 512, 2048, 8192, 32768)
+"""Lengths that clips are padded to. Few, since each is a program to compile; the largest is
+4.5 minutes at 120 fps."""
+
+MIN_FRAMES = 3
+"""An acceleration needs three positions."""
+
+MAX_POSITION_M = 1e4
+"""Out there float32 moves in steps of a millimetre: 0.1 body weights of force at 30 fps."""
+
+MAX_BETA = 20.0
+"""Betas are standard deviations; the body of ten of them is no longer a body."""
+
+MAX_HEIGHT_M = 50.0
+"""A pelvis higher than this on average is not given in metres."""
+
+_MAX_MEDIAN_SPEED_M_S = 50.0
+MAX_ROTATION_VECTOR_RAD = 100.0
+UNIT_NORM_SLACK = 0.1
+"""Quaternions this far from unit norm are taken for rounding and normalised; others are refused."""
+
+
+def bucket_length(n_frames: int) -> int:
+    """The smallest bucket that holds `n_frames`."""
+    require_length(n_frames, shortest=0)
+    return next(b for b in BUCKETS if b >= n_frames)
+
+
+def real_array(field: str, value) -> np.ndarray:
+    """A float64 array of numbers."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # rows of unequal length
+        raise MotionError(Status.BAD_SHAPE, f"{field} is no array: {error}") from error
+    if array.dtype.kind not in "fiu":
+        raise MotionError(Status.BAD_SHAPE, f"{field} holds {array.dtype}, numbers were wanted")
+    return array.astype(np.float64)
+
+
+def require_shape(field: str, array: np.ndarray, want: tuple[int, ...]) -> None:
+    """Refuse another shape."""
+    if array.shape != want:
+        raise MotionError(Status.BAD_SHAPE, f"{field} is {array.shape}, {want} was wanted")
+
+
+def require_length(n_frames: int, shortest: int = MIN_FRAMES) -> None:
+    """Refuse clips that are empty, too short or too long."""
+    if n_frames == 0 and shortest:
+        raise MotionError(Status.EMPTY, "no frames")
+    if n_frames < shortest:
+        raise MotionError(
+            Status.TOO_SHORT, f"{n_frames} frames; an acceleration needs at least {shortest}"
+        )
+    if n_frames > BUCKETS[-1]:
+        raise MotionError(
+            Status.TOO_LONG, f"{n_frames} frames; at most {BUCKETS[-1]} go in one clip: cut it"
+        )
+
+
+def require_finite(field: str, array: np.ndarray) -> None:
+    """Refuse NaN and infinity, naming the first bad frame."""
+    bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise MotionError(
+            Status.NOT_FINITE,
+            f"{field} is not finite on {int(bad.sum())} of {len(array)} frames, first on {first}",
+        )
+
+
+def checked_fps(fps: float) -> float:
+    """A frame rate above zero."""
+    rate = float(fps)
+    if not (np.isfinite(rate) and rate > 0.0):
+        raise MotionError(Status.BAD_FPS, f"a frame rate of {rate:g}; more than 0 was wanted")
+    return rate
+
+
+def checked_mass(mass_kg: float | None) -> float:
+    """A mass above zero, or NaN for none."""
+    if mass_kg is None:
+        return float("nan")
+    mass = float(mass_kg)
+    if not (np.isfinite(mass) and mass > 0.0):
+        raise MotionError(Status.BAD_UNITS, f"mass_kg is {mass:g}; more than 0 was wanted")
+    return mass
+
+
+def first_ten_betas(betas) -> np.ndarray:
+    """Ten shape coefficients, zero where fewer are given."""
+    if betas is None:
+        return np.zeros(N_BETAS)
+    values = real_array("betas", betas)
+    if values.ndim != 1:
+        raise MotionError(Status.BAD_SHAPE, f"betas is {values.shape}, one row was wanted")
+    if not np.isfinite(values).all():
+        raise MotionError(Status.NOT_FINITE, "betas is not finite")
+    if values.size:
+        require_bounded("betas", values, MAX_BETA, "standard deviations")
+    shape = np.zeros(N_BETAS)
+    shape[: min(N_BETAS, len(values))] = values[:N_BETAS]
+    return shape
+
+
+def checked_poses(global_orient, body_pose, length: int) -> np.ndarray:
+    """Rotation vectors of pelvis and body joints as ``(T, 22, 3)``, finite and in radians."""
+    pelvis = real_array("global_orient", global_orient)
+    require_shape("global_orient", pelvis, (length, 3))
+    body = real_array("body_pose", body_pose)
+    if body.shape == (length, 21, 3):
+        body = body.reshape(length, 63)
+    require_shape("body_pose", body, (length, 63))
+    poses = np.concatenate([pelvis, body], axis=1).reshape(length, 22, 3)
+    require_finite("poses", poses)
+    longest = float(np.abs(poses).max())
+    if longest > MAX_ROTATION_VECTOR_RAD:
+        raise MotionError(
+            Status.BAD_ROTATION,
+            f"a rotation vector of {longest:.3g} rad; radians under "
+            f"{MAX_ROTATION_VECTOR_RAD:g} were wanted",
+        )
+    return poses
+
+
+def require_bounded(field: str, array: np.ndarray, limit: float, unit: str) -> None:
+    """Refuse values beyond what the unit can mean."""
+    largest = float(np.abs(array).max())
+    if largest > limit:
+        raise MotionError(
+            Status.BAD_UNITS,
+            f"{field} goes up to {largest:.3g}; {unit} under {limit:g} were wanted",
+        )
+
+
+def require_metres(root_pos: np.ndarray, fps: float) -> None:
+    """Refuse a pelvis whose height or speed says millimetres or centimetres."""
+    height = float(np.median(np.abs(root_pos[:, 2])))
+    speed = float(np.median(np.linalg.norm(np.diff(root_pos, axis=0), axis=1))) * fps
+    if height > MAX_HEIGHT_M or speed > _MAX_MEDIAN_SPEED_M_S:
+        raise MotionError(
+            Status.BAD_UNITS,
+            f"the pelvis is {height:.3g} m high and moves at {speed:.3g} m/s (medians); "
+            "metres were wanted, these look like millimetres or centimetres",
+        )
