@@ -121,7 +121,7 @@ REFUSED = {  # change of a good clip, status, what the message must contain
     "far away": (
         {"transl": ZERO + 2e5},
         Status.BAD_UNITS,
-        ["transl goes up to 2e+05", "metres under 100000"],
+        ["transl goes up to 2e+05", "metres under 10000"],
     ),
     "millimetres": ({"transl": ZERO + 900.0}, Status.BAD_UNITS, ["900 m high", "metres"]),
     "centimetres": (
