@@ -8,7 +8,7 @@ centre of mass exactly, and the pieces add up to the segment.
 """
 
 import json
-from functools import cache
+from functools import cache, reduce
 from importlib.resources import files
 
 import jax.numpy as jnp
@@ -131,36 +131,55 @@ def _column_moments(joints: Array, vertex: Array, mass_kg: Array) -> dict[str, M
     """Trunk and head, sawn at the joints of spine and head."""
     hips = [joints[..., body_index(f"{side}_hip"), :] for side in ("left", "right")]
     base = 0.5 * (hips[0] + hips[1])
-    table = segment_table()
-    lengths = np.array([table[s]["length_m"] for s in _CHAIN])
-    marks = np.concatenate([[0.0], np.cumsum(lengths) / lengths.sum()])
-    height = vertex[..., 1] - base[..., 1]
+    place = {name: joints[..., body_index(name), :] for name in BODY_NAMES} | {"pelvis": base}
     out = {}
     for links, segments in _COLUMN:
-        tops = [joints[..., body_index(n), :] for n in links[1:]]
-        after = vertex if links[-1] == "head" else joints[..., body_index("neck"), :]
-        first = base if links[0] == "pelvis" else joints[..., body_index(links[0]), :]
-        nodes = [first, *tops, after]
-        for i, link in enumerate(links):
-            middle = 0.5 * (nodes[i] + nodes[i + 1])
-            pieces = []
-            for segment in segments:
-                s = _CHAIN.index(segment)
-                bottom, top = (
-                    jnp.stack([middle[..., 0], base[..., 1] + m * height, middle[..., 2]], axis=-1)
-                    for m in marks[s : s + 2]
-                )
-                length = height * (marks[s + 1] - marks[s])
-                cut = [(n[..., 1] - bottom[..., 1]) / length for n in nodes[i : i + 2]]
-                # The outer links take what lies beyond their joints.
-                low = jnp.zeros_like(cut[0]) if i == 0 else cut[0]
-                high = jnp.ones_like(cut[1]) if i == len(links) - 1 else cut[1]
-                across, _ = _section(table[segment]["radii"], length, along=1)
-                com = 1.0 - float(table[segment]["com"])  # he measures from the upper end
-                mass = mass_kg * table[segment]["mass"]
-                pieces.append(bar(mass, bottom, top, com, (low, high), across))
-            out[link] = sum(pieces[1:], pieces[0])
+        after = vertex if links[-1] == "head" else place["neck"]
+        nodes = [*(place[link] for link in links), after]
+        for link, start, end in zip(links, nodes, nodes[1:], strict=False):
+            # The outer links take what lies beyond their joints.
+            cuts = (
+                None if link == links[0] else start[..., 1],
+                None if link == links[-1] else end[..., 1],
+            )
+            axis = 0.5 * (start + end)
+            column = (base[..., 1], vertex[..., 1])
+            out[link] = reduce(
+                Moments.__add__, (_slab(s, column, axis, cuts, mass_kg) for s in segments)
+            )
     return out
+
+
+def _slab(
+    segment: str,
+    column: tuple[Array, Array],
+    axis: Array,
+    cuts: tuple[Array | None, Array | None],
+    mass_kg: Array,
+) -> Moments:
+    """The piece of a segment of head or trunk between two heights.
+
+    Args:
+      segment: one of `_CHAIN`, whose lengths share out the column as de Leva's subjects' do.
+      column: heights of mid-hip and vertex.
+      axis: a point that the upright axis of the piece goes through.
+      cuts: heights between which the piece lies; None is the segment's own end.
+      mass_kg: whole-body mass.
+    """
+    row = segment_table()[segment]
+    lengths = np.array([segment_table()[s]["length_m"] for s in _CHAIN])
+    marks = np.concatenate([[0.0], np.cumsum(lengths) / lengths.sum()])
+    place = _CHAIN.index(segment)
+    height = column[1] - column[0]
+    low, high = (column[0] + mark * height for mark in marks[place : place + 2])
+    ends = [jnp.stack([axis[..., 0], y, axis[..., 2]], axis=-1) for y in (low, high)]
+    between = (
+        jnp.zeros_like(low) if cuts[0] is None else (cuts[0] - low) / (high - low),
+        jnp.ones_like(low) if cuts[1] is None else (cuts[1] - low) / (high - low),
+    )
+    across, _ = _section(row["radii"], high - low, along=1)
+    com = 1.0 - float(row["com"])  # he measures from the upper end
+    return bar(mass_kg * row["mass"], ends[0], ends[1], com, between, across)
 
 
 def _foot(
