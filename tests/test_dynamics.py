@@ -8,7 +8,8 @@ import pytest
 from oracles import mujoco_inverse, random_states, random_tree
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.body.mjcf import from_mjcf, from_mujoco, to_mjcf
+from phymotion_jax.body.mjcf import to_mjcf
+from phymotion_jax.body.mjcf_reader import from_mjcf, from_mujoco
 from phymotion_jax.body.qpos import generalized_force, joint_motion
 from phymotion_jax.body.skeleton import mujoco_order
 from phymotion_jax.dynamics import BACKENDS, Backend, dynamics

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.body.mjcf import from_mjcf, to_mjcf
+from phymotion_jax.body.mjcf import to_mjcf
+from phymotion_jax.body.mjcf_reader import from_mjcf
 from phymotion_jax.errors import ModelError
 
 ATOL = 2e-6  # metres and kilograms: nine printed digits of a float32

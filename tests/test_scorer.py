@@ -18,7 +18,7 @@ from motions import (
 )
 from scipy.spatial.transform import Rotation
 
-from phymotion_jax.body.mjcf import from_mjcf
+from phymotion_jax.body.mjcf_reader import from_mjcf
 from phymotion_jax.errors import ModelError, Status, UnknownNameError
 from phymotion_jax.motion import Motion, MotionBatch
 from phymotion_jax.report import AXES, PARTS
