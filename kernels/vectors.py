@@ -79,8 +79,8 @@ def cross(a: Vec, b: Vec) -> Vec:
 def norm(a: Vec) -> Array:
     """Length, with a zero gradient where the vector is zero."""
     square = dot(a, a)
-    positive = square > 0.0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1.0)), 0.0)
+    zero = square == 0.0  # not `> 0`, which NaN fails: a NaN must not become a length of zero
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))
 
 
 def mat_vec(m: Mat, v: Vec) -> Vec:

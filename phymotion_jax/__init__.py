@@ -10,7 +10,9 @@ from phymotion_jax._version import __version__
 
 if TYPE_CHECKING:
     from phymotion_jax.body.humanoid import Humanoid
-    from phymotion_jax.errors import MotionError, PhyMotionError, Status
+    from phymotion_jax.body.mjcf import to_mjcf
+    from phymotion_jax.body.mjcf_reader import from_mjcf
+    from phymotion_jax.errors import ModelError, MotionError, PhyMotionError, Status
     from phymotion_jax.io import load_motion
     from phymotion_jax.motion import Motion, MotionBatch
     from phymotion_jax.presets import Preset
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Humanoid": "phymotion_jax.body.humanoid",
+    "ModelError": "phymotion_jax.errors",
     "Motion": "phymotion_jax.motion",
     "MotionBatch": "phymotion_jax.motion",
     "MotionError": "phymotion_jax.errors",
@@ -27,12 +30,15 @@ _HOMES = {
     "Report": "phymotion_jax.report",
     "Scorer": "phymotion_jax.scorer",
     "Status": "phymotion_jax.errors",
+    "from_mjcf": "phymotion_jax.body.mjcf_reader",
     "load_motion": "phymotion_jax.io",
     "score": "phymotion_jax.scorer",
+    "to_mjcf": "phymotion_jax.body.mjcf",
 }
 
 __all__ = [
     "Humanoid",
+    "ModelError",
     "Motion",
     "MotionBatch",
     "MotionError",
@@ -42,8 +48,10 @@ __all__ = [
     "Scorer",
     "Status",
     "__version__",
+    "from_mjcf",
     "load_motion",
     "score",
+    "to_mjcf",
 ]
 
 

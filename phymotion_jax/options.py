@@ -44,6 +44,8 @@ class Options:
         """Refuse numbers that make no sense, before anything slow happens."""
         _require_positive("--fps", self.fps)
         _require_positive("--mass-kg", self.mass_kg)
+        if self.floor is not None and not abs(self.floor) < float("inf"):
+            raise UsageError(f"--floor is {self.floor}; a height in metres was wanted")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """From a batch of motion to its report: one pure function, jitted once."""
 
+import math
 from collections.abc import Callable
 from functools import partial, reduce
 
@@ -10,7 +11,7 @@ from jaxtyping import Array, Float
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.skeleton import N_BODIES, PARENTS
 from phymotion_jax.dynamics import BACKENDS, Backend
-from phymotion_jax.errors import ModelError, Status, UnknownNameError
+from phymotion_jax.errors import ModelError, MotionError, Status, UnknownNameError
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.parts import contact, dynamic, kinematic
 from phymotion_jax.parts.violation import Summary, Violation, summarise
@@ -33,7 +34,6 @@ _PARTS: dict[str, Callable[[State, Humanoid, Preset], Violation]] = {
 }
 
 
-@partial(jax.jit, static_argnames=("preset", "backend"))
 def score(
     batch: MotionBatch,
     humanoid: Humanoid | None = None,
@@ -45,11 +45,12 @@ def score(
     """Score a batch of clips. Pure: it may be called inside `jit`, `vmap` or `shard_map`.
 
     A clip that cannot be scored has NaN everywhere and its reason in `Report.status`; it does not
-    touch the others.
+    touch the others. In a training loop take ``jnp.where(report.valid, report.reward, fallback)``.
 
     Args:
       batch: clips padded to one length, in the z-up world.
-      humanoid: one body for all clips or one a clip; by default each clip's own, from its betas.
+      humanoid: one body for all clips or one a clip, with its own mass; by default each clip's
+        own, from its betas and `mass_kg`.
       preset: thresholds, by name or as a `Preset`.
       backend: of the inverse dynamics, "fused" or "mjx".
       floor: height of the floor in metres, one for all or one a clip; by default it is estimated
@@ -59,8 +60,24 @@ def score(
       ModelError: for a humanoid that is not SMPL's tree with soles.
       UnknownNameError: for a preset or backend that does not exist.
     """
-    settings = get_preset(preset)
-    status = batch_status(batch)
+    if backend not in BACKENDS:
+        raise UnknownNameError("dynamics backend", backend, BACKENDS)
+    # Arguments in one form, so that every way of calling runs the same compiled program.
+    if floor is not None:
+        floor = jnp.broadcast_to(jnp.asarray(floor, jnp.float32), batch.fps.shape)
+    return _score(batch, humanoid, floor, preset=get_preset(preset), backend=backend)
+
+
+@partial(jax.jit, static_argnames=("preset", "backend"))
+def _score(
+    batch: MotionBatch,
+    humanoid: Humanoid | None,
+    floor: Float[Array, " B"] | None,
+    *,
+    preset: Preset,
+    backend: Backend,
+) -> Report:
+    status = batch_status(batch, floor)
     valid = status == int(Status.OK)
     usable = rest_padding(mask_out(batch, valid))
     body = Humanoid.from_betas(usable.betas, usable.mass_kg) if humanoid is None else humanoid
@@ -71,7 +88,7 @@ def score(
         )
     state = moving_body(usable, body, backend=backend, floor=floor)
     found = {
-        name: summarise(part(state, body, settings), usable.mask, body.n_links)
+        name: summarise(part(state, body, preset), usable.mask, body.n_links)
         for name, part in _PARTS.items()
     }
     methods = (("kin.self_penetration", "capsule"), ("dynamics", backend))
@@ -128,9 +145,12 @@ class Scorer:
 
         Raises:
           UnknownNameError: for a preset or backend that does not exist.
+          MotionError: for a floor that is not finite.
         """
         if backend not in BACKENDS:
             raise UnknownNameError("dynamics backend", backend, BACKENDS)
+        if floor is not None and not math.isfinite(floor):
+            raise MotionError(Status.BAD_UNITS, f"floor is {floor}; metres were wanted")
         self.preset = get_preset(preset)
         self.backend: Backend = backend
         self.floor = floor

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from phymotion_jax.kernels.contacts import link_points, planted_steps, stance_slides
+from phymotion_jax.kernels.contacts import link_points, loaded_steps, stance_slides
 from phymotion_jax.kernels.floor import floor_height
 
 B, T = 4, 96  # one shape for all, so that each function is compiled once
@@ -24,6 +24,7 @@ TREMBLE_ATOL = 0.0032
 POSITION_ATOL = 1e-6  # metres: float32 roundings of positions up to 2 m
 SLIDE_ATOL = 5e-6  # metres: T float32 sums of steps between positions up to 4 m
 SWING_M_S = 0.4  # the preset's: how much faster than the other a swinging foot is
+LANDING_M_S = 0.25  # the preset's: how fast a foot on its way up or down moves
 
 floor = jax.jit(floor_height)
 
@@ -158,40 +159,49 @@ def test_points_are_numpys(bodies, rng):
     np.testing.assert_allclose(np.stack(got, axis=-1), want, atol=5 * POSITION_ATOL)
 
 
-# --- planted steps --------------------------------------------------------------------------------
+# --- loaded steps ---------------------------------------------------------------------------------
 
-steps_of = jax.jit(planted_steps)
+LOAD_DEPTH_M = 0.005  # as the kernel says: where a point counts for 1/e of the lowest
+
+steps_of = jax.jit(loaded_steps)
 
 
-def planted(x, y, touching):
-    """Steps of a foot from (P, B, T), as float64 numpy: x, y, length."""
-    got = steps_of(jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32), jnp.asarray(touching))
+def loaded(x, y, z, touching):
+    """Steps of a foot from (P, B, T), as float64 numpy: x, y, length, rise."""
+    shape = np.shape(touching)
+    points = (jnp.asarray(np.broadcast_to(c, shape), jnp.float32) for c in (x, y, z))
+    got = steps_of(*points, jnp.asarray(touching))
     return np.stack([np.asarray(c, np.float64) for c in got])
 
 
-def test_planted_step_is_the_shortest(rng):
+def test_loaded_step_is_the_lowest_points(rng):
     """By a plain loop over clips and frames; points that touch at one end only do not count."""
     x, y = rng.normal(size=(2, P, B, T))
-    touching = rng.random((P, B, T)) < 0.4
+    z = 0.01 * rng.random((P, B, T))
+    touching = rng.random((P, B, T)) < 0.6
     filler = np.where(touching, 0.0, np.nan)
-    got = planted(x + filler, y + filler, touching)
+    got = loaded(x + filler, y + filler, z + filler, touching)
     for b, t in np.ndindex(B, T - 1):
         both = touching[:, b, t] & touching[:, b, t + 1]
-        step = np.stack([x[:, b, t + 1] - x[:, b, t], y[:, b, t + 1] - y[:, b, t]])[:, both]
+        want = np.array([0.0, 0.0, np.inf])
         if both.any():
-            length = np.hypot(*step)
-            want = np.r_[step[:, np.argmin(length)], length.min()]
-        else:
-            want = np.array([0.0, 0.0, np.inf])
-        np.testing.assert_allclose(got[:, b, t], want, atol=5 * POSITION_ATOL)
+            height = 0.5 * (z[both, b, t] + z[both, b, t + 1])
+            weight = np.exp(-(height - height.min()) / LOAD_DEPTH_M)
+            step = [np.average((c[:, b, t + 1] - c[:, b, t])[both], weights=weight) for c in (x, y)]
+            want = np.r_[step, np.hypot(*step)]
+        np.testing.assert_allclose(got[:3, b, t], want, atol=5 * POSITION_ATOL)
+        ends = [z[touching[:, b, k], b, k] for k in (t, t + 1)]
+        if all(map(len, ends)):
+            rise = ends[1].min() - ends[0].min()
+            np.testing.assert_allclose(got[3, b, t], rise, atol=POSITION_ATOL)
 
 
 def test_points_that_move_together_are_one_step():
     """Ties are averaged, not summed: a sole that slides whole moves once."""
     x = np.broadcast_to(0.25 * np.arange(T), (P, B, T))
-    got = planted(x, np.zeros((P, B, T)), np.ones((P, B, T), bool))
-    np.testing.assert_array_equal(got[0], 0.25)
-    np.testing.assert_array_equal(got[2], 0.25)
+    got = loaded(x, 0.0, 0.0, np.ones((P, B, T), bool))
+    np.testing.assert_allclose(got[[0, 2]], 0.25, rtol=1e-6)
+    np.testing.assert_array_equal(got[[1, 3]], 0.0)
 
 
 def test_step_gradient_is_finite():
@@ -199,7 +209,7 @@ def test_step_gradient_is_finite():
     touching = np.arange(P)[:, None, None] < np.array([0, 1, 3, P])[:, None] * np.ones(T)
 
     def total(x):
-        steps = planted_steps(x, x, jnp.asarray(touching))
+        steps = loaded_steps(x, x, x, jnp.asarray(touching))
         return jnp.sum(jnp.where(jnp.isfinite(steps.length), steps.length, 0.0)) + jnp.sum(steps.x)
 
     slope = np.asarray(jax.jit(jax.grad(total))(jnp.zeros((P, B, T))))
@@ -211,17 +221,17 @@ def test_step_gradient_is_finite():
 
 
 @jax.jit
-def two_feet(x, y, touching, fps):
-    feet = [planted_steps(x[f], y[f], touching[f]) for f in range(2)]
-    return stance_slides(feet, fps, SWING_M_S)
+def two_feet(x, y, z, touching, fps):
+    feet = [loaded_steps(x[f], y[f], z[f], touching[f]) for f in range(2)]
+    return stance_slides(feet, fps, SWING_M_S, LANDING_M_S)
 
 
-def slides(x, y, touching, fps=FPS) -> np.ndarray:
+def slides(x, y, touching, fps=FPS, z: Any = 0.0) -> np.ndarray:
     """How far both feet have slid, (2, B, T), from points that broadcast to (2, P, B, T)."""
     shape = (2, P, B, T)
-    x, y = (jnp.asarray(np.broadcast_to(c, shape), jnp.float32) for c in (x, y))
+    x, y, z = (jnp.asarray(np.broadcast_to(c, shape), jnp.float32) for c in (x, y, z))
     touching = jnp.asarray(np.broadcast_to(touching, shape))
-    return np.asarray(two_feet(x, y, touching, column(fps)), np.float64)
+    return np.asarray(two_feet(x, y, z, touching, column(fps)), np.float64)
 
 
 def pair(left, right) -> np.ndarray:
@@ -251,8 +261,8 @@ def test_slides_are_the_definitions(rng):
     walk = np.cumsum(rng.normal(size=(2, 2, P, B, T)) * 0.6 / FPS[:, None], axis=-1)
     touching = rng.random((2, P, B, T)) < 0.4
     got = slides(walk[0], walk[1], touching)
-    steps = np.stack([planted(walk[0, f], walk[1, f], touching[f]) for f in range(2)], axis=1)
-    want = [numpy_slides(*steps[:, :, b], fps=FPS[b]) for b in range(B)]
+    steps = np.stack([loaded(walk[0, f], walk[1, f], 0.0, touching[f]) for f in range(2)], axis=1)
+    want = [numpy_slides(*steps[:3, :, b], fps=FPS[b]) for b in range(B)]
     np.testing.assert_allclose(got, np.stack(want, axis=1), atol=SLIDE_ATOL)
     assert got.max() > 0.02
 
@@ -268,13 +278,17 @@ def test_a_rolling_foot_slides_nowhere():
 
 
 def test_a_pivot_slides_nowhere():
-    """A foot that turns on its ball touches with the whole sole, and one point stays."""
+    """A foot that turns on its ball, its heel raised, touches with all points; one stays."""
     turn = 2.0 * np.pi * FRAMES / T
     radius = np.linspace(0.0, 0.25, P)[:, None, None]
     got = slides(
-        pair(radius * np.cos(turn), 0.0), pair(radius * np.sin(turn), 0.0), pair(True, False)
+        pair(radius * np.cos(turn), 0.0),
+        pair(radius * np.sin(turn), 0.0),
+        pair(True, False),
+        z=pair(radius, 0.0),
     )
-    np.testing.assert_allclose(got, 0.0, atol=SLIDE_ATOL)
+    # The next point, 5 cm off, counts for e^-10 of the ball.
+    np.testing.assert_allclose(got, 0.0, atol=1e-4)
 
 
 @pytest.mark.parametrize("speed", [0.2, 1.0], ids=["slower than a standing foot", "faster"])
@@ -301,6 +315,17 @@ def test_a_swing_foot_close_to_the_floor_does_not_stand():
     np.testing.assert_array_equal(got, 0.0)
 
 
+def test_a_foot_that_comes_down_does_not_stand_yet():
+    """It swings at 3 m/s through the last 5 cm at 0.5 m/s, lands and stays: no slide."""
+    time = FRAMES / FPS[:, None]
+    fall = np.maximum(0.5 * (0.4 - time), 0.0)
+    x = np.where(fall > 0.0, 3.0 * time, 3.0 * 0.4)
+    got = slides(pair(x, 0.0), 0.0, pair(fall < 0.05, False), z=pair(fall, 0.0))
+    # Of the 0.3 m that it comes through, the step that ends on the floor counts half at most: if
+    # less than half of it falls, it falls too slowly to be told from standing.
+    np.testing.assert_array_less(got.max(axis=(0, 2)), 0.5 * 3.0 / FPS + SLIDE_ATOL)
+
+
 def test_one_skating_foot_in_the_air_otherwise():
     """With the other foot up, the foot that touches carries the body: it slides, however fast."""
     path = 2.0 * FRAMES / FPS[:, None]
@@ -311,7 +336,6 @@ def test_one_skating_foot_in_the_air_otherwise():
 
 def test_noise_does_not_add_up(rng):
     """A foot that trembles by 1 mm has never slid farther than its tremble reaches."""
-    # All points of a foot move as one: the planted one cannot be chosen for its luck.
     x, y = np.repeat(0.001 * rng.normal(size=(2, 2, 1, B, T)), P, axis=2)
     got = slides(x, y, True, THIRTY)
     reach = np.hypot(x - x[..., :1], y - y[..., :1])[:, 0]
@@ -358,5 +382,7 @@ def test_slide_gradient_is_finite(rng):
     """At rest, in a skid, and where nothing touches."""
     x = jnp.asarray(np.stack([STILL, np.cumsum(rng.normal(size=(P, B, T)), axis=-1)]), jnp.float32)
     touching = jnp.asarray(rng.random((2, P, B, T)) < 0.5)
-    slope = jax.jit(jax.grad(lambda x: sum(jnp.sum(s) for s in two_feet(x, x, touching, column()))))
+    slope = jax.jit(
+        jax.grad(lambda x: sum(jnp.sum(s) for s in two_feet(x, x, x, touching, column())))
+    )
     assert np.isfinite(np.asarray(slope(x))).all()

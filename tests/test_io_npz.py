@@ -206,7 +206,7 @@ BAD_FIELDS = {
         Status.TOO_SHORT,
         "1 frames",
     ),
-    "mass": ({"mass_kg": -3.0}, Status.BAD_UNITS, "mass_kg is -3"),
+    "mass": ({"mass_kg": -3.0}, Status.BAD_UNITS, "mass_kg of -3"),
 }
 
 

@@ -6,6 +6,8 @@ and whether a human can do it.
 """
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import mul
 from typing import Any
 
 import jax
@@ -189,7 +191,7 @@ def neck(*turn: float) -> Turns:
 def product(*turns: tuple[str, float]) -> tuple[float, ...]:
     """Rotation vector, in degrees, of turns about x, y or z; the last one comes first."""
     steps = [Rotation.from_euler(axis, angle, degrees=True) for axis, angle in turns]
-    return tuple(np.prod(steps).as_rotvec(degrees=True).tolist())
+    return tuple(reduce(mul, steps).as_rotvec(degrees=True).tolist())
 
 
 POSES: dict[str, Pose] = {

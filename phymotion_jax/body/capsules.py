@@ -1,5 +1,6 @@
 """Which pairs of capsules must not overlap."""
 
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -32,6 +33,7 @@ def tree_distance(a: int, b: int, parents: tuple[int, ...]) -> int:
     return steps
 
 
+@cache
 def capsule_pairs(template: BodyTemplate) -> tuple[tuple[int, int], ...]:
     """Pairs of links that must not overlap, capsules being one a link.
 

@@ -17,6 +17,7 @@ from phymotion_jax.body.skeleton import (
     ball_addresses,
 )
 from phymotion_jax.body.template import BodyTemplate, LinkPoints, default_template
+from phymotion_jax.errors import ModelError
 
 
 @struct.dataclass
@@ -46,7 +47,7 @@ class Humanoid:
     capsule_ends: Float[Array, "*B E 3"]
     """Ends of the K capsules' cores in their link's frame: first ends of all, then second."""
 
-    capsule_radius: Float[Array, " K"]
+    capsule_radius: Float[Array, "*B K"]
     """Radius of each capsule."""
 
     hull_point: Float[Array, "*B V 3"]
@@ -56,7 +57,7 @@ class Humanoid:
     """Link of each hull vertex."""
 
     range_low: Float[Array, "R 3"]
-    """Smallest angles of each anatomical joint about x, y and z, margin not included."""
+    """Smallest angles of each anatomical joint about x, y and z, the table's margin included."""
 
     range_high: Float[Array, "R 3"]
     """Largest angles."""
@@ -135,12 +136,15 @@ class Humanoid:
         """
         template = default_template()
         betas = jnp.zeros(N_BETAS) if betas is None else jnp.asarray(betas)[..., :N_BETAS]
+        if betas.shape[-1:] != (N_BETAS,):
+            raise ModelError(f"betas are {betas.shape}; {N_BETAS} or more a body were wanted")
         joints = _shaped(template.joint_mean, template.joint_dirs, betas)
         contact = _shaped_points(template.contact, betas)
         landmark = _shaped_points(template.landmark, betas) + joints[..., template.landmark.link, :]
         sole = contact[..., 1] + joints[..., template.contact.link, 1]
         stature = landmark[..., 0, 1] - jnp.min(sole[..., : template.n_sole], axis=-1)
         usual = body_mass_index() * stature**2
+        size = stature / template.mean_stature  # girths follow the stature, as they do on average
         given = jnp.asarray(jnp.nan if mass_kg is None else mass_kg)
         mass = jnp.where(jnp.isnan(given), usual, given)
         heel, toe, finger = (landmark[..., k : k + 2, :] for k in (1, 3, 5))
@@ -155,7 +159,7 @@ class Humanoid:
             inertia=jnp.stack([m.inertia() for m in links], axis=-3),
             contact_point=contact,
             capsule_ends=_shaped_points(template.capsule_ends, betas),
-            capsule_radius=jnp.asarray(template.capsule_radius),
+            capsule_radius=jnp.asarray(template.capsule_radius) * size[..., None],
             hull_point=_shaped_points(template.hull, betas),
             hull_link=jnp.asarray(template.hull.link),
             range_low=jnp.asarray(limits.low - limits.margin),

@@ -35,7 +35,9 @@ def from_mjcf(source: str | Path) -> Humanoid:
     """A humanoid from MJCF: XML text or a file's path. The joints may be hinges or balls.
 
     The file must hold one tree with a free joint at its root. Limits of speed and torque are
-    infinite, since MJCF does not tell a human's; hinges keep their ranges.
+    infinite, since MJCF does not tell a human's; hinges keep their ranges. Springs, dampers,
+    friction and actuators are no part of a body and are left out. Clips are scored on SMPL's tree
+    alone: a body from MJCF serves inverse dynamics, not yet `score`.
 
     Raises:
       ModelError: if MuJoCo cannot compile it, or it holds what this program cannot represent.

@@ -52,7 +52,7 @@ class LinkPoints:
         return LinkPoints(self.link[index], self.mean[index], self.dirs[index])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # hashed by identity: there is one a process
 class BodyTemplate:
     """Shape space of the default body. Link frames at rest: x to the left, y up, z forward."""
 
@@ -73,6 +73,9 @@ class BodyTemplate:
 
     landmark: LinkPoints
     """Vertex of the head; left and right heel, toe tip and fingertip (see `LANDMARKS`)."""
+
+    mean_stature: float
+    """Height of the mean body from sole to vertex, in metres."""
 
     capsule_ends: LinkPoints
     """Both ends of the core of each link's capsule: the first ends of all, then the second."""
@@ -210,12 +213,16 @@ def default_template() -> BodyTemplate:
     link = _link_of_vertex(model)
     hull = LinkPoints(link, vertex_mean - joint_mean[link], vertex_dirs - joint_dirs[link])
     index, n_sole = _contact_index(hull, joint_mean)
+    landmark = hull.take(_landmark_index(hull))
+    height = hull.mean[:, 1] + joint_mean[link, 1]
+    mean_stature = float(height[_landmark_index(hull)[0]] - height[index[:n_sole]].min())
     return BodyTemplate(
         joint_mean,
         joint_dirs,
         hull,
         hull.take(index),
         n_sole,
-        hull.take(_landmark_index(hull)),
+        landmark,
+        mean_stature,
         *_capsules(hull),
     )

@@ -16,7 +16,8 @@ def find_motion_files(paths: AnyPath | Iterable[AnyPath]) -> list[Path]:
     What is named stays, whatever it is called and whether or not it exists. Folders are searched to
     the bottom, through links but into no folder twice; hidden names are left out. A file in them
     is taken if it begins like a zip archive, or if its name ends in .npz, .pt, .pth or .pkl, so
-    that a damaged or hostile one among the motions is reported instead of passed over.
+    that a damaged or hostile one among the motions is reported instead of passed over. A folder
+    that cannot be read stands in the list itself, so that it is reported too.
     """
     found: dict[str, Path] = {}
     given = [paths] if isinstance(paths, str | os.PathLike) else paths
@@ -28,7 +29,12 @@ def find_motion_files(paths: AnyPath | Iterable[AnyPath]) -> list[Path]:
 
 def _search(top: Path) -> Iterator[Path]:
     entered: set[str] = set()
-    for folder, subfolders, files in os.walk(top, followlinks=True):
+    closed: list[Path] = []
+
+    def note(error: OSError) -> None:
+        closed.append(Path(error.filename))
+
+    for folder, subfolders, files in os.walk(top, onerror=note, followlinks=True):
         real = os.path.realpath(folder)
         if real in entered:
             subfolders.clear()
@@ -38,6 +44,7 @@ def _search(top: Path) -> Iterator[Path]:
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         candidates = (Path(folder, name) for name in files if not name.startswith("."))
         yield from filter(_may_be_motion, candidates)
+    yield from closed
 
 
 def _may_be_motion(path: Path) -> bool:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.kernels.contacts import planted_steps, stance_slides
+from phymotion_jax.kernels.contacts import loaded_steps, stance_slides
 from phymotion_jax.kernels.support import hull_distance
 from phymotion_jax.kernels.vectors import norm
 from phymotion_jax.parts.violation import Violation, whole_body
@@ -25,8 +25,9 @@ def slip(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
     """How far the worse foot has slid in its stance, over `slip_scale_m`."""
     touch = touching(state, preset)
     rows = [slice(sole[0], sole[-1] + 1) for sole in humanoid.feet]
-    steps = [planted_steps(state.points[0][r], state.points[1][r], touch[r]) for r in rows]
-    slides = stance_slides(steps, state.fps, preset.swing_speed_m_s)
+    x, y, z = state.points
+    steps = [loaded_steps(x[r], y[r], z[r], touch[r]) for r in rows]
+    slides = stance_slides(steps, state.fps, preset.swing_speed_m_s, preset.landing_speed_m_s)
     return _worse_foot(
         [jnp.clip(slid / preset.slip_scale_m, 0.0, 1.0) for slid in slides], humanoid
     )

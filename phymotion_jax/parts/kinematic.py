@@ -40,7 +40,7 @@ def self_penetration(state: State, humanoid: Humanoid, preset: Preset) -> Violat
     )
     # Without it XLA places the capsules anew for every pair that they are in: 20 times slower.
     start, stop = jax.lax.optimization_barrier((start, stop))
-    radius = humanoid.capsule_radius[:, None, None]
+    radius = unstack(humanoid.capsule_radius[..., None])[0]
     overlap = capsule_overlap(start, stop, radius, humanoid.capsule_pairs)
     through = overlap.depth > preset.overlap_tolerance_m
     # The deepest are blamed first, and of the two that overlap the one farther out in the tree:
