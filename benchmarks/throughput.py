@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
 import jax
@@ -26,8 +27,6 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 import tyro
-from rich.console import Console
-from rich.table import Table
 
 from phymotion_jax import Humanoid, MotionBatch, load_motion, score
 from phymotion_jax.assets import demo_clips
@@ -126,6 +125,12 @@ def work(case: str, clips: int, frames: int) -> tuple[Callable[..., Any], tuple[
     return (lambda j: dynamics(body, j, backend=backend).wrenches), (random_joints(clips, frames),)
 
 
+def peak_bytes() -> float:
+    """Most memory held so far: the device's, or on a CPU this process's."""
+    stats = jax.devices()[0].memory_stats() or {}
+    return stats.get("peak_bytes_in_use", 1024.0 * getrusage(RUSAGE_SELF).ru_maxrss)
+
+
 def measure(case: str, clips: int, options: Options) -> dict[str, Any]:
     """One row: compile time, median and spread of the runs, memory."""
     function, arguments = work(case, clips, options.frames)
@@ -143,7 +148,6 @@ def measure(case: str, clips: int, options: Options) -> dict[str, Any]:
     low, _, high = statistics.quantiles(times, n=4)
     count = clips * options.frames
     memory = compiled.memory_analysis()
-    peak = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     return {
         "case": case,
         "clips": clips,
@@ -154,7 +158,7 @@ def measure(case: str, clips: int, options: Options) -> dict[str, Any]:
         "frames_per_s": count / median,
         "clips_per_s": clips / median,
         "temp_bytes_per_frame": memory.temp_size_in_bytes / count if memory else float("nan"),
-        "peak_bytes": peak,
+        "peak_mb": peak_bytes() / 1e6,
     }
 
 
@@ -188,39 +192,34 @@ def errors_against_mujoco(cases: tuple[str, ...], n: int = 64) -> dict[str, floa
     }
 
 
+COLUMNS = {
+    "case": "{case}",
+    "clips x frames": "{clips} x {frames}",
+    "compile s": "{compile_s:.1f}",
+    "median ms": "{median_ms:.1f}",
+    "IQR ms": "{iqr_ms:.1f}",
+    "frames/s": "{frames_per_s:,.0f}",
+    "clips/s": "{clips_per_s:,.0f}",
+    "temporaries B/frame": "{temp_bytes_per_frame:,.0f}",
+    "peak MB so far": "{peak_mb:,.0f}",
+}
+
+
 def show(rows: list[dict[str, Any]], facts: dict[str, str], errors: dict[str, float]) -> None:
-    """Print the table, device and versions first."""
-    console = Console()
-    console.print(", ".join(f"{k} {v}" for k, v in facts.items()))
-    table = Table(
-        "case",
-        "clips x frames",
-        "compile s",
-        "median ms",
-        "IQR",
-        "frames/s",
-        "clips/s",
-        "temp B/frame",
-    )
-    for r in rows:
-        table.add_row(
-            r["case"],
-            f"{r['clips']} x {r['frames']}",
-            f"{r['compile_s']:.1f}",
-            f"{r['median_ms']:.2f}",
-            f"{r['iqr_ms']:.2f}",
-            f"{r['frames_per_s']:,.0f}",
-            f"{r['clips_per_s']:,.0f}",
-            f"{r['temp_bytes_per_frame']:,.0f}",
-        )
-    console.print(table)
+    """Print a Markdown table, device and versions first."""
+    print(", ".join(f"{k} {v}" for k, v in facts.items()) + "\n")
+    print("| " + " | ".join(COLUMNS) + " |")
+    print("|" + "---|" * len(COLUMNS))
+    for row in rows:
+        print("| " + " | ".join(text.format(**row) for text in COLUMNS.values()) + " |")
+    print()
     for clips in dict.fromkeys(r["clips"] for r in rows):
         speed = {r["case"]: r["frames_per_s"] for r in rows if r["clips"] == clips}
         if {"dynamics, fused", "dynamics, mjx"} <= set(speed):
             ratio = speed["dynamics, fused"] / speed["dynamics, mjx"]
-            console.print(f"fused over mjx, {clips} clips: {ratio:.1f}x")
+            print(f"fused over mjx, {clips} clips: {ratio:.1f}x")
     for backend, error in errors.items():
-        console.print(f"{backend}: largest error against C MuJoCo {error:.1e} of the largest force")
+        print(f"{backend}: largest error against C MuJoCo {error:.1e} of the largest force")
 
 
 def main(options: Options) -> int:
