@@ -102,7 +102,7 @@ def _keep_compiled_programs() -> None:
 
 
 def _set_xla_flags() -> None:
-    """Before JAX 0.11, XLA's newer CPU emitters run these kernels 25 to 40 times slower.
+    """Before JAX 0.11, XLA's newer CPU emitters run these kernels tens of times slower.
 
     JAX 0.11 and later use them well, and stop at the flag as unknown. It is read when JAX is first
     imported. A user who has set it knows better.
