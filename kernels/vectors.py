@@ -6,7 +6,6 @@ component axis to shuffle: three times the speed of one stacked array on a GPU. 
 out, so that no matrix unit rounds them to TF32.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -38,11 +37,6 @@ def unstack(array: Array) -> Any:
 def unstack_frames(array: Array) -> Any:
     """Components of an array ``(B, T, items, C)``, as ``(items, B, T)``."""
     return tuple(rearrange(array[..., c], "b t items -> items b t") for c in range(array.shape[-1]))
-
-
-def stack_frames(vec: Sequence[Array]) -> Array:
-    """The reverse of `unstack_frames`: components ``(items, B, T)`` as ``(B, T, items, C)``."""
-    return rearrange(list(vec), "c items b t -> b t items c")
 
 
 def add(a: Vec, *others: Vec) -> Vec:
