@@ -240,6 +240,24 @@ def test_finds(tmp_path, clip):
     assert find_motion_files(tmp_path) == found
 
 
+def test_a_closed_folder_is_told(tmp_path, clip, monkeypatch):
+    """It stands in the list itself, and the row says why; root, who may read all, runs tests too."""
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    io_files.save(tmp_path / "open.npz", io_files.amass(clip))
+    scan = os.scandir
+
+    def refuse(path):
+        if os.fspath(path) == str(closed):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr(os, "access", lambda path, mode: os.fspath(path) != str(closed))
+    assert find_motion_files(tmp_path) == [closed, tmp_path / "open.npz"]
+    assert "may not be read" in refused(closed).reason
+
+
 def test_what_is_named_stays(tmp_path):
     """In the order given, whatever it is: it becomes a row that says so."""
     (tmp_path / "notes.txt").write_text("some text")

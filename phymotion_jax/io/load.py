@@ -105,6 +105,8 @@ def _first_bytes(path: Path) -> bytes:
     except OSError as error:
         reason = error.strerror or str(error)
         raise MotionError(Status.UNREADABLE, f"it cannot be opened ({reason})") from error
+    if stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK):
+        raise MotionError(Status.UNREADABLE, "it is a folder that may not be read")
     what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
     raise MotionError(Status.UNREADABLE, f"it is {what}, a motion file was wanted")
 
