@@ -241,7 +241,7 @@ def test_finds(tmp_path, clip):
 
 
 def test_a_closed_folder_is_told(tmp_path, clip, monkeypatch):
-    """It stands in the list itself, and the row says why; root, who may read all, runs tests too."""
+    """It stands in the list itself, and its row says why. Feigned: root may read everything."""
     closed = tmp_path / "closed"
     closed.mkdir()
     io_files.save(tmp_path / "open.npz", io_files.amass(clip))
