@@ -17,8 +17,9 @@ def to_world(xp, transl, poses, betas, up: UpAxis):
     if up not in _UP_AXES:
         raise UnknownNameError("up axis", str(up), _UP_AXES)
     template = default_template()
-    # Written out: a matrix unit would round to TF32.
-    shift = xp.sum(xp.asarray(template.joint_dirs[0]) * betas[..., None, :], axis=-1)
+    # Term by term, as `Humanoid.from_betas` does and for its reasons.
+    dirs = template.joint_dirs[0]
+    shift = sum(xp.asarray(dirs[:, k]) * betas[..., None, k] for k in range(dirs.shape[1]))
     pelvis = transl + xp.asarray(template.joint_mean[0]) + shift
     quat = poses if poses.shape[-1] == 4 else _quat_of_vector(xp, poses)
     if up == "y":

@@ -1,5 +1,7 @@
 """`Humanoid`: a tree of links with masses, contact points, capsules and limits."""
 
+from functools import reduce
+
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -181,8 +183,13 @@ class Humanoid:
 
 
 def _shaped(mean: np.ndarray, dirs: np.ndarray, betas: Array) -> Array:
-    """mean + dirs · betas, written out: a matrix unit would round to TF32."""
-    return jnp.asarray(mean) + jnp.sum(jnp.asarray(dirs) * betas[..., None, None, :], axis=-1)
+    """mean + dirs · betas, term by term.
+
+    A matrix unit would round to TF32; and jax 0.10 on a CPU gives wrong numbers for the sum of a
+    product over an axis of ten, from some ten thousand sums on (`tests/test_body.py` sees it).
+    """
+    terms = (jnp.asarray(dirs[..., k]) * betas[..., None, None, k] for k in range(N_BETAS))
+    return reduce(jnp.add, terms, jnp.asarray(mean))
 
 
 def _shaped_points(points: LinkPoints, betas: Array) -> Array:
