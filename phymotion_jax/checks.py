@@ -19,7 +19,7 @@ MAX_BETA = 6.0
 """Betas are standard deviations. From 7 on, some combinations are no bodies: links without mass."""
 
 FPS_RANGE = (1.0, 2000.0)
-"""Slower is no motion, faster no camera: high-speed motion capture ends at 2,000 Hz."""
+"""Slower shows no motion, faster is no motion capture: generous bounds of this project."""
 
 MASS_RANGE_KG = (1.0, 1000.0)
 """From a newborn to more than the heaviest man measured (635 kg)."""
