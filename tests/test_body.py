@@ -494,7 +494,7 @@ def test_rows_have_sources_and_sense(joint):
     assert joint in row["chain"][-1]
 
 
-HUMAN = {  # joint: ranges in degrees, speeds in degrees a second, torques in N.m/kg: LIMITS as in the table
+HUMAN = {  # joint: ranges in degrees, speeds in degrees a second, torques in N.m/kg
     "hip": ({"x": [-130, 30], "y": [-45, 45], "z": [-30, 70]}, (700, 1200), (3.5, 6.0)),
     "knee": ({"x": [-7.5, 145], "y": [-20, 20]}, (1000, 2000), (3.5, 5.5)),
     "ankle": ({"x": [-30, 50], "z": [-25, 25]}, (800, 1500), (3.2, 5.0)),
