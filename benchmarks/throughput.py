@@ -2,8 +2,9 @@
 
     python benchmarks/throughput.py --clips 64 512 4096 --json throughput.json
 
-Cases: the whole score, its contact and dynamic axes alone, and inverse dynamics alone (positions,
-velocities and accelerations of the joints given) by the fused kernel and by vmapped MJX. Each is
+Cases: the score by each preset, contact and dynamic axes alone, and inverse dynamics alone
+(positions, velocities and accelerations of the joints given) by the fused kernel and by vmapped
+MJX. Each is
 compiled once a batch size, run once to warm up, and timed over `--runs` runs with the data already
 on the device. Both backends are compared with C MuJoCo in float64 in the same run.
 """
@@ -33,8 +34,12 @@ from phymotion_jax.assets import demo_clips
 from phymotion_jax.body.mjcf import to_mjcf
 from phymotion_jax.body.qpos import JointMotion, generalized_force, joint_motion
 from phymotion_jax.dynamics import dynamics
+from phymotion_jax.presets import PRESET_NAMES
 
-CASES = ("whole score", "contact + dynamic", "dynamics, fused", "dynamics, mjx")
+CASES = (
+    *("physical", "paper", "paper, two axes", "reference, two axes"),
+    *("dynamics, fused", "dynamics, mjx"),
+)
 
 
 @dataclass(frozen=True)
@@ -111,15 +116,14 @@ def random_joints(clips: int, frames: int, seed: int = 0) -> JointMotion:
 
 def work(case: str, clips: int, frames: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """The function of a case and its arguments, on the device."""
-    if case == "whole score":
-        return score, (demo_batch(clips, frames),)
-    if case == "contact + dynamic":
+    preset, _, two_axes = case.partition(", two")
+    if preset in PRESET_NAMES:
 
-        def two_axes(batch):
-            axes = score(batch).axes
-            return axes["contact"], axes["dynamic"]
+        def scored(batch):
+            report = score(batch, preset=preset)
+            return [report.axes[a] for a in ("contact", "dynamic")] if two_axes else report
 
-        return two_axes, (demo_batch(clips, frames),)
+        return scored, (demo_batch(clips, frames),)
     backend: Any = case.rsplit(maxsplit=1)[-1]
     body = Humanoid.from_betas()
     return (lambda j: dynamics(body, j, backend=backend).wrenches), (random_joints(clips, frames),)
@@ -222,6 +226,11 @@ def show(rows: list[dict[str, Any]], facts: dict[str, str], errors: dict[str, fl
         print(f"{backend}: largest error against C MuJoCo {error:.1e} of the largest force")
 
 
+def write_json(path: Path, facts: dict[str, str], results: dict[str, Any]) -> None:
+    """Results with the device and versions that they mean nothing without."""
+    path.write_text(json.dumps({"facts": facts, **results}, indent=1) + "\n")
+
+
 def main(options: Options) -> int:
     """Measure, print, write."""
     rows = []
@@ -234,8 +243,7 @@ def main(options: Options) -> int:
     facts, errors = device_facts(), errors_against_mujoco(options.cases)
     show(rows, facts, errors)
     if options.json:
-        result = {"facts": facts, "rows": rows, "errors": errors, "notes": options.notes}
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+        write_json(options.json, facts, {"rows": rows, "errors": errors, "notes": options.notes})
     return 0
 
 

@@ -140,12 +140,33 @@ def inverse_dynamics(
     Returns:
       Moments without armature, in N·m, and the root force, in N.
     """
+    own = []
+    for (start, stop), level in zip(levels(parents), motion, strict=True):
+        body = [_rows(vec, list(range(start, stop))) for vec in (com, inertia)]
+        own.append(_own_wrench(level, mass[start:stop], *body))
+    return carry_to_root(parents, motion, own)
+
+
+def carry_to_root(
+    parents: Parents, motion: Sequence[LinkMotion], own: Sequence[tuple[Vec, Vec]]
+) -> Wrenches:
+    """What wrenches on the links add up to, joint by joint from the leaves to the root.
+
+    Linear: the moments that ground forces cause, taken off those of the motion, are what is left
+    for the muscles.
+
+    Args:
+      parents: the tree, sorted by level.
+      motion: its levels, of which rotations and positions are read.
+      own: of each level, the force on each of its links and the moment about the link's origin, in
+        world axes.
+    """
     below: tuple[list[int], Vec, Vec, Vec] | None = None
     moments: list[Vec] = []
-    for (start, stop), level in zip(levels(parents)[::-1], motion[::-1], strict=True):
-        here = list(range(start, stop))
-        body = [_rows(vec, here) for vec in (com, inertia)]
-        force, moment = _own_wrench(level, mass[start:stop], *body)
+    for (start, stop), level, wrench in zip(
+        levels(parents)[::-1], motion[::-1], own[::-1], strict=True
+    ):
+        force, moment = wrench
         if below is not None:
             child, child_pos, child_force, child_moment = below
             up = [parents[k] - start for k in child]
@@ -153,10 +174,16 @@ def inverse_dynamics(
             moment = _add_rows(moment, add(child_moment, cross(arm, child_force)), up)
             force = _add_rows(force, child_force, up)
             force, moment = _barrier((force, moment))
-        below = (here, level.pos, force, moment)
+        below = (list(range(start, stop)), level.pos, force, moment)
         moments.append(mat_t_vec(level.rot, moment))
     assert below is not None
     return Wrenches(join_levels(moments[::-1]), below[2])
+
+
+def split_levels(parents: Parents, motion: LinkMotion) -> list[LinkMotion]:
+    """The levels of a motion again, after `join_levels` of its fields."""
+    rows = [list(range(start, stop)) for start, stop in levels(parents)]
+    return [LinkMotion(*(_rows(field, here) for field in motion)) for here in rows]
 
 
 def join_levels(parts: Sequence[tuple[Array, ...]]) -> Any:

@@ -19,10 +19,9 @@ from phymotion_jax.explain import explain
 from phymotion_jax.io import find_motion_files, load_motion
 from phymotion_jax.motion import Motion, MotionBatch
 from phymotion_jax.options import DONE, SOME_FAILED, Explain, Options, Score, UsageError, say
-from phymotion_jax.presets import PRESET_NAMES
-from phymotion_jax.report import AXES, PARTS
+from phymotion_jax.presets import AXIS_NAMES, PRESET_NAMES, Preset
 from phymotion_jax.scorer import Scorer
-from phymotion_jax.table import Row, Tally, open_table, partial_path
+from phymotion_jax.table import Row, Tally, open_table, partial_path, schema_of
 
 _MAX_CLIPS_SHOWN = 20
 
@@ -40,7 +39,9 @@ def run_score(command: Score) -> int:
     tally, clock = Tally(_MAX_CLIPS_SHOWN), Clock()
     try:
         with ExitStack() as stack:
-            write = stack.enter_context(open_table(command.output)) if command.output else None
+            write = None
+            if command.output:
+                write = stack.enter_context(open_table(command.output, schema_of(scorer.preset)))
             rows = score_files(
                 paths,
                 scorer,
@@ -56,7 +57,7 @@ def run_score(command: Score) -> int:
         if tally.n_rows:
             _tell_what_is_left(tally.n_rows, len(paths), command.output)
         raise
-    _print_summary(tally, clock, command.output)
+    _print_summary(tally, clock, command.output, scorer.preset)
     return SOME_FAILED if tally.failures else DONE
 
 
@@ -129,11 +130,11 @@ def _progress(n_clips: int, clock: Clock) -> Iterator[Callable[[Step], None]]:
         yield on_step
 
 
-def _print_summary(tally: Tally, clock: Clock, output: str | None) -> None:
+def _print_summary(tally: Tally, clock: Clock, output: str | None, preset: Preset) -> None:
     few = tally.n_rows <= _MAX_CLIPS_SHOWN
     if few:
         # Without markup: a file may be called [red].npz.
-        Console(stderr=True, highlight=False, markup=False).print(_clip_table(tally.first))
+        Console(stderr=True, highlight=False, markup=False).print(_clip_table(tally.first, preset))
     lines = [f"scored {tally.n_scored} of {tally.n_rows} clips in {_speed(tally, clock)}"]
     for status, count in tally.failures.most_common():
         row = tally.examples[status]
@@ -156,19 +157,19 @@ def _speed(tally: Tally, clock: Clock) -> str:
     return f"{text} ({rate:.3g} without the first batches, which compile)"
 
 
-def _clip_table(rows: Sequence[Row]) -> Table:
+def _clip_table(rows: Sequence[Row], preset: Preset) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("clip", overflow="fold")
     # An axis goes by the first word of its parts, so that 80 columns leave room for names.
-    for name in ("reward", *(parts[0].partition(".")[0] for parts in AXES.values())):
+    for name in ("reward", *(parts[0].partition(".")[0] for parts in preset.axes.values())):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("worst part", no_wrap=True)
     for name, row in zip(_short_names([str(row["path"]) for row in rows]), rows, strict=True):
         if row["reward"] is None:
-            table.add_row(name, *["-"] * (1 + len(AXES)), str(row["status"]), style="red")
+            table.add_row(name, *["-"] * (1 + len(AXIS_NAMES)), str(row["status"]), style="red")
             continue
-        worst = max(PARTS, key=lambda part: row[part] or 0.0)
-        scores = (f"{row[column]:.3f}" for column in ("reward", *AXES))
+        worst = max(preset.parts, key=lambda part: row[part] or 0.0)
+        scores = (f"{row[column]:.3f}" for column in ("reward", *AXIS_NAMES))
         table.add_row(name, *scores, f"{worst} {row[worst]:.2f}" if row[worst] else "")
     return table
 

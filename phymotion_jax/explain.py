@@ -1,5 +1,7 @@
 """A readable account of one clip: what cost it its reward, on which frames, by which joints."""
 
+import math
+
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -8,7 +10,8 @@ from rich.text import Text
 from phymotion_jax.body.skeleton import BODY_NAMES
 from phymotion_jax.errors import Status
 from phymotion_jax.motion import Motion
-from phymotion_jax.report import AXES, PARTS, Report
+from phymotion_jax.presets import AXIS_NAMES
+from phymotion_jax.report import Report
 
 _N_RUNS = 3
 _N_JOINTS = 3
@@ -37,16 +40,20 @@ def explain(motion: Motion, report: Report, clip_index: int = 0) -> RenderableTy
         _parts_table(motion, report, clip_index),
         Text("violation: 0 is best; cost: what it takes off the reward", style="dim"),
         *_losses(motion, report, clip_index),
+        *_details(report, clip_index),
         Text(),
         _circumstances(report, clip_index),
     )
 
 
 def costs(report: Report, clip: int) -> dict[str, float]:
-    """What each part takes off the reward: its share of its axis, a mean, and of their mean."""
+    """What each part takes off the reward: its share of its axis, a mean, and of their mean.
+
+    A part that was not measured takes nothing.
+    """
     return {
-        part: float(report.parts[part][clip]) / (len(AXES) * len(parts))
-        for parts in AXES.values()
+        part: float(np.nan_to_num(report.parts[part][clip])) / (len(AXIS_NAMES) * len(parts))
+        for parts in report.preset.axes.values()
         for part in parts
     }
 
@@ -76,7 +83,7 @@ def _extent(motion: Motion) -> str:
 
 
 def _scores(report: Report, clip: int) -> Text:
-    axes = ", ".join(f"{axis} {report.axes[axis][clip]:.3f}" for axis in AXES)
+    axes = ", ".join(f"{axis} {report.axes[axis][clip]:.3f}" for axis in AXIS_NAMES)
     return Text.assemble((f"reward {report.reward[clip]:.3f}", "bold"), f" = mean of {axes}")
 
 
@@ -88,7 +95,7 @@ def _parts_table(motion: Motion, report: Report, clip: int) -> Table:
     table.add_column("worst frame", no_wrap=True)
     table.add_column("joint", no_wrap=True)
     cost = costs(report, clip)
-    for part in PARTS:
+    for part in report.preset.parts:
         frame = int(report.worst_frame[part][clip])
         table.add_row(
             part,
@@ -103,6 +110,8 @@ def _parts_table(motion: Motion, report: Report, clip: int) -> Table:
 
 
 def _bar(violation: float) -> Text:
+    if math.isnan(violation):
+        return Text("not measured", style="dim")
     filled = round(_BAR_WIDTH * min(max(violation, 0.0), 1.0))
     style = "green" if violation < 0.05 else "yellow" if violation < 0.3 else "red"
     return Text(f"{violation:.3f} {'█' * filled}{'·' * (_BAR_WIDTH - filled)}", style=style)
@@ -112,7 +121,7 @@ def _losses(motion: Motion, report: Report, clip: int) -> list[Text]:
     """The parts again, costliest first, with their frames and joints."""
     cost = costs(report, clip)
     lines = []
-    for part in sorted(PARTS, key=lambda part: -cost[part]):
+    for part in sorted(report.preset.parts, key=lambda part: -cost[part]):
         if cost[part] < _SMALL_COST:
             continue
         lines += [Text(), Text.assemble((part, "bold"), f" costs {cost[part]:.3f}")]
@@ -123,6 +132,14 @@ def _losses(motion: Motion, report: Report, clip: int) -> list[Text]:
         if joints:
             lines.append(Text("  " + ", ".join(f"{name} {x:.3f}" for name, x in joints)))
     return lines
+
+
+def _details(report: Report, clip: int) -> list[Text]:
+    """The preset's further figures, under the names that they have there."""
+    if not report.preset.details:
+        return []
+    figures = (f"{name} {report.details[name][clip]:.4g}" for name in report.preset.details)
+    return [Text(), Text(f"in {report.preset.name}'s own terms: {', '.join(figures)}")]
 
 
 def _span(run: tuple[int, int], fps: float) -> str:

@@ -196,8 +196,9 @@ class MotionBatch:
     ) -> "MotionBatch":
         """Batch a generator's arrays where they are: pure JAX, no copy to the host, jit-able.
 
-        Shapes are checked now; values (finite, unit quaternions, a frame rate) are checked by the
-        score, which marks a bad clip in its `Report` instead of raising.
+        Arrays are scored in float32, or in float64 where JAX has it switched on and both `transl`
+        and `poses` are float64. Shapes are checked now; values (finite, unit quaternions, a frame
+        rate) are checked by the score, which marks a bad clip in its `Report` instead of raising.
 
         Args:
           transl: SMPL-X translation, in metres.
@@ -232,13 +233,15 @@ class MotionBatch:
         count = jnp.full((clips,), frames) if lengths is None else jnp.asarray(lengths)
         root_pos, joint_quat = to_world(jnp, transl, poses[:, :, :22], shape[:, None], up)
         mass = jnp.nan if mass_kg is None else mass_kg
+        # float16 would lose millimetres; float64 is there only where the user has switched it on.
+        kind = jnp.float64 if poses.dtype == transl.dtype == jnp.float64 else jnp.float32
         return cls(
-            root_pos=root_pos.astype(jnp.float32),
-            joint_quat=joint_quat.astype(jnp.float32),
+            root_pos=root_pos.astype(kind),
+            joint_quat=joint_quat.astype(kind),
             mask=jnp.arange(frames)[None] < count[:, None],
-            fps=jnp.broadcast_to(jnp.asarray(fps, jnp.float32), (clips,)),
-            betas=shape.astype(jnp.float32),
-            mass_kg=jnp.broadcast_to(jnp.asarray(mass, jnp.float32), (clips,)),
+            fps=jnp.broadcast_to(jnp.asarray(fps, kind), (clips,)),
+            betas=shape.astype(kind),
+            mass_kg=jnp.broadcast_to(jnp.asarray(mass, kind), (clips,)),
         )
 
     def unpad(self, names: Sequence[str] | None = None) -> list[Motion]:

@@ -27,8 +27,8 @@ def _optional(metavar: str, **settings):
 class Options:
     """What every scoring command takes."""
 
-    preset: Annotated[str, arg(metavar="NAME")] = "paper"
-    """Which definition of the scores."""
+    preset: Annotated[str, arg(metavar="NAME")] = "physical"
+    """Which definition of the scores: physical, paper or reference."""
     fps: Annotated[float | None, _optional("F")] = None
     """Frames a second, in place of what the files say."""
     up: Annotated[Literal["y", "z"] | None, _optional("{y,z}")] = None

@@ -7,16 +7,31 @@ from jaxtyping import Array, Bool, Float, Int
 
 from phymotion_jax.body.skeleton import BODY_NAMES
 from phymotion_jax.errors import Status
+from phymotion_jax.presets import Preset
 
-AXES: dict[str, tuple[str, ...]] = {
-    "kinematic": ("kin.velocity", "kin.self_penetration", "kin.joint_limit"),
-    "contact": ("con.slip", "con.ground_penetration", "con.float", "con.balance"),
-    "dynamic": ("dyn.torque", "dyn.grf", "dyn.effort"),
-}
-"""The parts of each axis. An axis is 1 minus the mean of its parts."""
 
-PARTS: tuple[str, ...] = tuple(part for parts in AXES.values() for part in parts)
-"""All parts, in the order of tables."""
+@struct.dataclass
+class Forces:
+    """Forces behind a score, in world axes. Axes: ``B`` clips, ``T`` frames, ``L`` links.
+
+    Zero on padding. Only the `physical` preset solves for them.
+    """
+
+    ground: Float[Array, "B T 3 3"]
+    """Of the ground on the left foot, the right foot and the rest of the body, in N."""
+
+    cop: Float[Array, "B T 2 3"]
+    """Each foot's centre of pressure, in metres; NaN where the foot carries less than 20 N."""
+
+    residual_force: Float[Array, "B T 3"]
+    """What the ground could not supply, in N."""
+
+    residual_moment: Float[Array, "B T 3"]
+    """The same of the moment about the centre of mass, in N·m."""
+
+    torque: Float[Array, "B T L 3"]
+    """Across each joint with the ground's forces at work, in the link's own axes, in N·m; the
+    root's is what nothing supplies."""
 
 
 @struct.dataclass
@@ -24,7 +39,8 @@ class Report:
     """Scores of a batch. Axes: ``B`` clips, ``T`` frames, ``L`` links.
 
     Axes and reward are scores (1 is best); parts are violations (0 is best). A clip that could not
-    be scored has `valid` False, its reason in `status`, and NaN everywhere: never a silent zero.
+    be scored has `valid` False, its reason in `status`, and NaN everywhere: never a silent zero. A
+    part that could not be measured on any clip (`reference` without a mesh) is NaN too.
     """
 
     reward: Float[Array, " B"]
@@ -48,6 +64,9 @@ class Report:
     worst_link: dict[str, Int[Array, " B"]]
     """Link to blame on that frame; -1 where there is none."""
 
+    details: dict[str, Float[Array, " B"]]
+    """Further figures of a preset, in units of their own; most presets have none."""
+
     activity: Float[Array, " B"]
     """Mean speed of the links, in m/s. A diagnostic: standing still must not pay."""
 
@@ -59,6 +78,12 @@ class Report:
 
     status: Int[Array, " B"]
     """A `Status` for each clip."""
+
+    forces: Forces | None
+    """Forces, where they were asked for and the preset has them."""
+
+    preset: Preset = struct.field(pytree_node=False)
+    """Which parts there are, and in what order: dictionaries lose theirs in a jitted call."""
 
     methods: tuple[tuple[str, str], ...] = struct.field(pytree_node=False, default=())
     """How a part was measured where there are several ways, as (part, method)."""

@@ -3,44 +3,43 @@
 import math
 from collections.abc import Callable
 from functools import partial, reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.body.skeleton import N_BODIES, PARENTS
+from phymotion_jax.body.skeleton import N_BODIES
 from phymotion_jax.dynamics import BACKENDS, Backend
-from phymotion_jax.errors import ModelError, MotionError, Status, UnknownNameError
+from phymotion_jax.errors import MotionError, Status, UnknownNameError
 from phymotion_jax.motion import MotionBatch
-from phymotion_jax.parts import contact, dynamic, kinematic
-from phymotion_jax.parts.violation import Summary, Violation, summarise
-from phymotion_jax.presets import Preset, get_preset
-from phymotion_jax.report import AXES, Report
-from phymotion_jax.state import State, activity, moving_body, rest_padding
+from phymotion_jax.paper import measure_paper
+from phymotion_jax.parts.findings import Findings
+from phymotion_jax.parts.violation import Summary, not_measured, summarise
+from phymotion_jax.physical.measure import measure_physical
+from phymotion_jax.presets import PaperPreset, PhysicalPreset, Preset, ReferencePreset, get_preset
+from phymotion_jax.reference.measure import measure_reference
+from phymotion_jax.report import Report
+from phymotion_jax.state import rest_padding
 from phymotion_jax.status import batch_status, mask_out
 
-_PARTS: dict[str, Callable[[State, Humanoid, Preset], Violation]] = {
-    "kin.velocity": kinematic.velocity,
-    "kin.self_penetration": kinematic.self_penetration,
-    "kin.joint_limit": kinematic.joint_limit,
-    "con.slip": contact.slip,
-    "con.ground_penetration": contact.ground_penetration,
-    "con.float": contact.floating,
-    "con.balance": contact.balance,
-    "dyn.torque": dynamic.torque,
-    "dyn.grf": dynamic.ground_force,
-    "dyn.effort": dynamic.effort,
+_CHAINS: dict[type[Preset], Callable[[MotionBatch, Any, Any, Any, Backend], Findings]] = {
+    PhysicalPreset: measure_physical,
+    PaperPreset: measure_paper,
+    ReferencePreset: measure_reference,
 }
+"""How each kind of preset measures: f(batch, humanoid, floor, preset, backend)."""
 
 
 def score(
     batch: MotionBatch,
     humanoid: Humanoid | None = None,
-    preset: Preset | str = "paper",
+    preset: Preset | str = "physical",
     *,
     backend: Backend = "fused",
     floor: Float[Array, " B"] | float | None = None,
+    forces: bool = False,
 ) -> Report:
     """Score a batch of clips. Pure: it may be called inside `jit`, `vmap` or `shard_map`.
 
@@ -55,20 +54,23 @@ def score(
       backend: of the inverse dynamics, "fused" or "mjx".
       floor: height of the floor in metres, one for all or one a clip; by default it is estimated
         from each clip's slow low points, and a clip that floats or sinks throughout goes unseen.
+      forces: give the forces as well (`Report.forces`), which take 1.5 KB a frame.
 
     Raises:
-      ModelError: for a humanoid that is not SMPL's tree with soles.
+      ModelError: for a humanoid that is not SMPL's tree with soles; for any at all with
+        `reference`, which has its own.
       UnknownNameError: for a preset or backend that does not exist.
     """
     if backend not in BACKENDS:
         raise UnknownNameError("dynamics backend", backend, BACKENDS)
     # Arguments in one form, so that every way of calling runs the same compiled program.
     if floor is not None:
-        floor = jnp.broadcast_to(jnp.asarray(floor, jnp.float32), batch.fps.shape)
-    return _score(batch, humanoid, floor, preset=get_preset(preset), backend=backend)
+        floor = jnp.broadcast_to(jnp.asarray(floor, batch.root_pos.dtype), batch.fps.shape)
+    chosen = get_preset(preset)
+    return _score(batch, humanoid, floor, preset=chosen, backend=backend, forces=forces)
 
 
-@partial(jax.jit, static_argnames=("preset", "backend"))
+@partial(jax.jit, static_argnames=("preset", "backend", "forces"))
 def _score(
     batch: MotionBatch,
     humanoid: Humanoid | None,
@@ -76,62 +78,57 @@ def _score(
     *,
     preset: Preset,
     backend: Backend,
+    forces: bool,
 ) -> Report:
     status = batch_status(batch, floor)
     valid = status == int(Status.OK)
     usable = rest_padding(mask_out(batch, valid))
-    body = Humanoid.from_betas(usable.betas, usable.mass_kg) if humanoid is None else humanoid
-    if body.parents != PARENTS or not body.feet:
-        raise ModelError(
-            f"clips of SMPL's {N_BODIES} links and two feet need a body of the same; "
-            f"this one has {body.n_links} links and {len(body.feet)} feet"
-        )
-    state = moving_body(usable, body, backend=backend, floor=floor)
-    found = {
-        name: summarise(part(state, body, preset), usable.mask, body.n_links)
-        for name, part in _PARTS.items()
-    }
-    methods = (("kin.self_penetration", "capsule"), ("dynamics", backend))
-    return _report(found, state, status, methods)
+    found = _CHAINS[type(preset)](usable, humanoid, floor, preset, backend)
+    return _report(found if forces else found._replace(forces=None), usable, status, preset)
 
 
-def _report(
-    found: dict[str, Summary], state: State, status: Array, methods: tuple[tuple[str, str], ...]
-) -> Report:
+def _report(found: Findings, batch: MotionBatch, status: Array, preset: Preset) -> Report:
     """Axes and reward from parts, with NaN where a clip could not be scored."""
     valid = status == int(Status.OK)
+    summaries: dict[str, Summary] = {
+        name: summarise(found.parts[name], batch.mask, N_BODIES)
+        if name in found.parts
+        else not_measured(batch.mask, N_BODIES)
+        for name in preset.parts
+    }
 
-    def known(values: Array) -> Array:
-        return jnp.where(valid.reshape(-1, *[1] * (values.ndim - 1)), values, jnp.nan)
+    def known(values: Array, otherwise: float = jnp.nan) -> Array:
+        return jnp.where(valid.reshape(-1, *[1] * (values.ndim - 1)), values, otherwise)
 
-    parts = {name: known(s.value) for name, s in found.items()}
-    axes = {axis: 1.0 - _mean([parts[name] for name in names]) for axis, names in AXES.items()}
+    axes = {}
+    for axis, names in preset.axes.items():
+        counted = [summaries[name].value for name in names if name in found.parts]
+        axes[axis] = known(1.0 - reduce(jnp.add, counted) / len(names), preset.failed_reward)
     return Report(
-        reward=_mean(list(axes.values())),
+        reward=reduce(jnp.add, axes.values()) / len(axes),
         axes=axes,
-        parts=parts,
-        frames={name: known(s.frame) for name, s in found.items()},
-        links={name: known(s.links) for name, s in found.items()},
-        worst_frame={name: s.worst_frame for name, s in found.items()},
-        worst_link={name: s.worst_link for name, s in found.items()},
-        activity=known(activity(state)),
-        floor_height=known(state.floor),
+        parts={name: known(s.value) for name, s in summaries.items()},
+        frames={name: known(s.frame) for name, s in summaries.items()},
+        links={name: known(s.links) for name, s in summaries.items()},
+        worst_frame={name: s.worst_frame for name, s in summaries.items()},
+        worst_link={name: s.worst_link for name, s in summaries.items()},
+        details={name: known(found.details[name]) for name in preset.details},
+        activity=known(found.activity),
+        floor_height=known(found.floor),
         valid=valid,
         status=status,
-        methods=methods,
+        forces=jax.tree.map(known, found.forces),
+        preset=preset,
+        methods=found.methods,
     )
 
 
-def _mean(values: list[Array]) -> Array:
-    return reduce(jnp.add, values) / len(values)
-
-
 class Scorer:
-    """A scorer with its settings: ``Scorer("paper")(batch) -> Report``."""
+    """A scorer with its settings: ``Scorer()(batch) -> Report``."""
 
     def __init__(
         self,
-        preset: str | Preset = "paper",
+        preset: str | Preset = "physical",
         *,
         backend: Backend = "fused",
         floor: float | None = None,

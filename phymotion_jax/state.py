@@ -1,5 +1,6 @@
 """The moving body that parts are measured on: from a padded batch to world motion and forces."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ from phymotion_jax.kernels.differences import angular_rates, linear_rates
 from phymotion_jax.kernels.dynamics import LinkMotion, Wrenches
 from phymotion_jax.kernels.floor import floor_height
 from phymotion_jax.kernels.vectors import (
+    Quat,
     Vec,
     add,
     mat_vec,
@@ -24,6 +26,9 @@ from phymotion_jax.kernels.vectors import (
     unstack_frames,
 )
 from phymotion_jax.motion import MotionBatch
+
+FindFloor = Callable[[Array, Array, Array], Array]
+"""Floor height ``(B,)`` from lowest point ``(B, T)``, mask ``(B, T)`` and fps ``(B, 1)``."""
 
 
 class State(NamedTuple):
@@ -72,30 +77,40 @@ def rest_padding(batch: MotionBatch) -> MotionBatch:
 
 def joint_rates(batch: MotionBatch) -> JointMotion:
     """Joint motion of a batch in the hot layout, with velocities and accelerations."""
-    fps = batch.fps[:, None]
     quat = quat_normalize(unstack_frames(batch.joint_quat))  # pyright: ignore[reportArgumentType]
-    ang_vel, ang_acc = angular_rates(quat, batch.mask, fps)
     root_pos = tuple(batch.root_pos[None, ..., k] for k in range(3))
-    _, root_acc = linear_rates(root_pos, batch.mask, fps)  # pyright: ignore[reportArgumentType]
-    return JointMotion(quat, ang_vel, ang_acc, root_pos, root_acc)  # pyright: ignore
+    return rates_of(quat, root_pos, batch.mask, batch.fps[:, None])  # pyright: ignore
+
+
+def rates_of(
+    quat: Quat, root_pos: Vec, mask: Bool[Array, "B T"], fps: Float[Array, "B 1"]
+) -> JointMotion:
+    """Joint motion of rotations ``(24, B, T)`` and pelvis positions ``(1, B, T)``."""
+    ang_vel, ang_acc = angular_rates(quat, mask, fps)
+    _, root_acc = linear_rates(root_pos, mask, fps)
+    return JointMotion(quat, ang_vel, ang_acc, root_pos, root_acc)
 
 
 def moving_body(
     batch: MotionBatch,
     humanoid: Humanoid,
     *,
+    joints: JointMotion | None = None,
     backend: Backend = "fused",
     floor: Float[Array, " B"] | float | None = None,
+    find_floor: FindFloor = floor_height,
 ) -> State:
     """World motion, forces, contact points and floor of a batch without NaN.
 
     Args:
       batch: from `rest_padding`.
       humanoid: one body, or one a clip.
+      joints: the batch's joint motion with its rates, by default `joint_rates`.
       backend: of the inverse dynamics.
       floor: its height in metres; estimated from each clip where it is None.
+      find_floor: how, from the height of the lowest contact point, the mask and the frame rate.
     """
-    joints = joint_rates(batch)
+    joints = joint_rates(batch) if joints is None else joints
     motion, wrenches = dynamics(humanoid, joints, backend=backend)
     # Barriers: what follows reads these many times, and XLA would rather compute them again.
     motion, wrenches = jax.lax.optimization_barrier((motion, wrenches))
@@ -109,9 +124,9 @@ def moving_body(
     points = jax.lax.optimization_barrier(points)
     if floor is None:
         lowest = jnp.min(points[2], axis=0)
-        height = floor_height(lowest, batch.mask, batch.fps[:, None])
+        height = find_floor(lowest, batch.mask, batch.fps[:, None])
     else:
-        height = jnp.broadcast_to(jnp.asarray(floor, jnp.float32), batch.fps.shape)
+        height = jnp.broadcast_to(jnp.asarray(floor, batch.root_pos.dtype), batch.fps.shape)
     return State(
         mask=batch.mask,
         fps=batch.fps[:, None],

@@ -7,6 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from statistics import fmean, median
 from typing import BinaryIO, Protocol
@@ -19,30 +20,40 @@ import pyarrow.parquet as pq
 from phymotion_jax.body.skeleton import BODY_NAMES
 from phymotion_jax.errors import PhyMotionError, Status
 from phymotion_jax.motion import Motion
-from phymotion_jax.report import AXES, PARTS, Report
+from phymotion_jax.presets import AXIS_NAMES, Preset
+from phymotion_jax.report import Report
 
 Row = dict[str, str | int | float | None]
-"""One clip, with the columns of `SCHEMA` in their order. Null where there is nothing to say."""
+"""One clip, with the columns of its table's schema in their order. One that could not be scored has
+the first ones only, `_COMMON`: what is missing, or None, is null in the table."""
 
-SCHEMA = pa.schema(
-    [
-        pa.field("path", pa.string(), nullable=False),
-        pa.field("status", pa.string(), nullable=False),
-        ("reason", pa.string()),
-        ("frames", pa.int64()),
-        ("fps", pa.float64()),
-        *((name, pa.float64()) for name in ("reward", *AXES, *PARTS)),
-        ("activity", pa.float64()),
-        ("floor_height", pa.float64()),
-        *(
-            column
-            for part in PARTS
-            for column in ((f"{part}.frame", pa.int64()), (f"{part}.joint", pa.string()))
-        ),
-        ("self_penetration.method", pa.string()),
-    ]
-)
-"""Written out, so that a column of nulls keeps its type."""
+_COMMON = ("path", "status", "reason", "frames", "fps", "reward", *AXIS_NAMES)
+
+
+@cache
+def schema_of(preset: Preset) -> pa.Schema:
+    """Columns of a table of a preset's scores, written out so that a column of nulls keeps its
+    type."""
+    return pa.schema(
+        [
+            pa.field("path", pa.string(), nullable=False),
+            pa.field("status", pa.string(), nullable=False),
+            ("reason", pa.string()),
+            ("frames", pa.int64()),
+            ("fps", pa.float64()),
+            *((name, pa.float64()) for name in ("reward", *AXIS_NAMES, *preset.parts)),
+            ("activity", pa.float64()),
+            ("floor_height", pa.float64()),
+            *((f"{preset.name}.{name}", pa.float64()) for name in preset.details),
+            *(
+                column
+                for part in preset.parts
+                for column in ((f"{part}.frame", pa.int64()), (f"{part}.joint", pa.string()))
+            ),
+            ("self_penetration.method", pa.string()),
+        ]
+    )
+
 
 ROWS_PER_GROUP = 4096
 """Rows held back until they are written as one row group of Parquet."""
@@ -54,7 +65,7 @@ class OutputError(PhyMotionError, ValueError):
 
 def empty_row(path: str | os.PathLike[str], status: Status, reason: str | None) -> Row:
     """The row of a clip without scores: all null but its name, status and reason."""
-    row: Row = dict.fromkeys(SCHEMA.names)
+    row: Row = dict.fromkeys(_COMMON)
     row["path"] = _utf8(os.fspath(path))
     row["status"] = status.label
     row["reason"] = _utf8(reason) if reason else None
@@ -83,7 +94,7 @@ def report_rows(
 
 
 @contextmanager
-def open_table(target: str) -> Iterator[Callable[[Row], None]]:
+def open_table(target: str, schema: pa.Schema) -> Iterator[Callable[[Row], None]]:
     """Open a table and give the function that adds a row to it.
 
     The rows go to `partial_path` first, which takes the table's name when all of them are there. An
@@ -91,12 +102,13 @@ def open_table(target: str) -> Iterator[Callable[[Row], None]]:
 
     Args:
       target: a file whose ending names the format, or "-" for JSON lines on stdout.
+      schema: its columns, from `schema_of`.
 
     Raises:
       OutputError: the ending is unknown or nothing can be written there; before any row.
     """
     if target == "-":
-        yield _JsonLines(sys.stdout.buffer).write
+        yield _JsonLines(sys.stdout.buffer, schema).write
         return
     sink = _sink_of(target)
     partial = partial_path(target)
@@ -112,7 +124,7 @@ def open_table(target: str) -> Iterator[Callable[[Row], None]]:
         n_rows += 1
 
     try:
-        with file, closing(sink(file)) as rows:
+        with file, closing(sink(file, schema)) as rows:
             yield add
         partial.replace(target)
     finally:
@@ -133,7 +145,7 @@ class Tally:
         """Keep the first `n_first` rows whole."""
         self.n_rows = 0
         self.first: list[Row] = []
-        self.scores = {name: array("d") for name in ("reward", *AXES)}
+        self.scores = {name: array("d") for name in ("reward", *AXIS_NAMES)}
         self.failures: Counter[str] = Counter()
         self.examples: dict[str, Row] = {}
         self._n_first = n_first
@@ -165,11 +177,13 @@ class Tally:
 def _score_columns(report: Report) -> dict[str, list]:
     """What a scored clip adds to its row, column by column."""
     columns: dict[str, list] = {"reward": _floats(report.reward)}
-    columns |= {axis: _floats(report.axes[axis]) for axis in AXES}
-    columns |= {part: _floats(report.parts[part]) for part in PARTS}
+    preset = report.preset
+    columns |= {axis: _floats(report.axes[axis]) for axis in AXIS_NAMES}
+    columns |= {part: _floats(report.parts[part]) for part in preset.parts}
     columns["activity"] = _floats(report.activity)
     columns["floor_height"] = _floats(report.floor_height)
-    for part in PARTS:
+    columns |= {f"{preset.name}.{d}": _floats(report.details[d]) for d in preset.details}
+    for part in preset.parts:
         frames, links = report.worst_frame[part], report.worst_link[part]
         columns[f"{part}.frame"] = [int(f) if f >= 0 else None for f in frames]
         columns[f"{part}.joint"] = [BODY_NAMES[i] if i >= 0 else None for i in links]
@@ -202,11 +216,13 @@ class _Sink(Protocol):
 class _JsonLines:
     """A line a row, at once, so that a reader at the other end of a pipe is not kept waiting."""
 
-    def __init__(self, file: BinaryIO):
+    def __init__(self, file: BinaryIO, schema: pa.Schema):
         self._file = file
+        self._names = schema.names
 
     def write(self, row: Row) -> None:
-        self._file.write(json.dumps(row, allow_nan=False).encode() + b"\n")
+        whole = {name: row.get(name) for name in self._names}
+        self._file.write(json.dumps(whole, allow_nan=False).encode() + b"\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -216,8 +232,9 @@ class _JsonLines:
 class _Arrow:
     """Rows gathered to record batches: for Parquet a row group each."""
 
-    def __init__(self, writer: pq.ParquetWriter | pa_csv.CSVWriter):
+    def __init__(self, writer: pq.ParquetWriter | pa_csv.CSVWriter, schema: pa.Schema):
         self._writer = writer
+        self._schema = schema
         self._rows: list[Row] = []
 
     def write(self, row: Row) -> None:
@@ -231,18 +248,18 @@ class _Arrow:
         self._writer.close()
 
     def _flush(self) -> None:
-        self._writer.write_batch(pa.RecordBatch.from_pylist(self._rows, schema=SCHEMA))
+        self._writer.write_batch(pa.RecordBatch.from_pylist(self._rows, schema=self._schema))
         self._rows.clear()
 
 
-_SINKS: dict[str, Callable[[BinaryIO], _Sink]] = {
-    ".parquet": lambda file: _Arrow(pq.ParquetWriter(file, SCHEMA)),
-    ".csv": lambda file: _Arrow(pa_csv.CSVWriter(file, SCHEMA)),
+_SINKS: dict[str, Callable[[BinaryIO, pa.Schema], _Sink]] = {
+    ".parquet": lambda file, schema: _Arrow(pq.ParquetWriter(file, schema), schema),
+    ".csv": lambda file, schema: _Arrow(pa_csv.CSVWriter(file, schema), schema),
     ".jsonl": _JsonLines,
 }
 
 
-def _sink_of(target: str) -> Callable[[BinaryIO], _Sink]:
+def _sink_of(target: str) -> Callable[[BinaryIO, pa.Schema], _Sink]:
     path = Path(target)
     if path.suffix not in _SINKS:
         raise OutputError(

@@ -12,7 +12,8 @@ import numpy as np
 from phymotion_jax.body.skeleton import N_BODIES
 from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.motion import Motion
-from phymotion_jax.report import AXES, PARTS, Report
+from phymotion_jax.presets import PAPER, Preset, get_preset
+from phymotion_jax.report import Report
 
 
 def make_motion(n_frames=20, value=0.0, fps=30.0, name=""):
@@ -29,7 +30,7 @@ def make_motion(n_frames=20, value=0.0, fps=30.0, name=""):
     )
 
 
-def make_report(n_clips, n_frames, rng, *, lengths=None, status=None):
+def make_report(n_clips, n_frames, rng, *, lengths=None, status=None, preset: Preset = PAPER):
     """A report on the host: scores and violations at random, consistent with one another."""
     lengths = np.full(n_clips, n_frames) if lengths is None else lengths
     status = np.zeros(n_clips, np.int32) if status is None else status
@@ -40,12 +41,13 @@ def make_report(n_clips, n_frames, rng, *, lengths=None, status=None):
         x = rng.random(shape, np.float32)
         return np.where(valid.reshape(-1, *[1] * (len(shape) - 1)), x, np.float32(np.nan))
 
-    parts = {part: random(n_clips) for part in PARTS}
-    axes = {axis: 1 - np.mean([parts[p] for p in AXES[axis]], axis=0) for axis in AXES}
-    frames = {part: np.where(real, random(n_clips, n_frames), 0) for part in PARTS}
-    worst = {part: np.where(valid, np.nan_to_num(frames[part]).argmax(1), -1) for part in PARTS}
-    links = {part: random(n_clips, N_BODIES) for part in PARTS}
-    blamed = {part: np.where(valid, np.nan_to_num(links[part]).argmax(1), -1) for part in PARTS}
+    names = preset.parts
+    parts = {part: random(n_clips) for part in names}
+    axes = {a: 1 - np.mean([parts[p] for p in ps], axis=0) for a, ps in preset.axes.items()}
+    frames = {part: np.where(real, random(n_clips, n_frames), 0) for part in names}
+    worst = {part: np.where(valid, np.nan_to_num(frames[part]).argmax(1), -1) for part in names}
+    links = {part: random(n_clips, N_BODIES) for part in names}
+    blamed = {part: np.where(valid, np.nan_to_num(links[part]).argmax(1), -1) for part in names}
     arrays: Any = dict(  # NumPy where the annotations say JAX: a report on the host
         reward=np.mean(list(axes.values()), axis=0),
         axes=axes,
@@ -54,12 +56,14 @@ def make_report(n_clips, n_frames, rng, *, lengths=None, status=None):
         links=links,
         worst_frame=worst,
         worst_link=blamed,
+        details={name: random(n_clips) for name in preset.details},
         activity=random(n_clips),
         floor_height=random(n_clips),
         valid=valid,
         status=status,
+        forces=None,
     )
-    return Report(**arrays, methods=(("kin.self_penetration", "capsules"),))
+    return Report(**arrays, preset=preset, methods=(("kin.self_penetration", "capsules"),))
 
 
 class FakeScorer:
@@ -70,8 +74,9 @@ class FakeScorer:
 
     BAD_X = -1.0
 
-    def __init__(self, preset="paper", *, backend="fused", floor=None):
+    def __init__(self, preset="physical", *, backend="fused", floor=None):
         self.asked_for = (preset, backend, floor)
+        self.preset = get_preset(preset)
         self.shapes = []
         self.rng = np.random.default_rng(0)
 
@@ -81,7 +86,10 @@ class FakeScorer:
         status = np.where(mask.any(axis=1), Status.OK, Status.EMPTY).astype(np.int32)
         status = np.where(x == self.BAD_X, np.int32(Status.NOT_FINITE), status)
         n_clips, n_frames = mask.shape
-        report = make_report(n_clips, n_frames, self.rng, lengths=mask.sum(axis=1), status=status)
+        lengths = mask.sum(axis=1)
+        report = make_report(
+            n_clips, n_frames, self.rng, lengths=lengths, status=status, preset=self.preset
+        )
         return replace(report, activity=np.where(report.valid, x, np.float32(np.nan)))
 
 

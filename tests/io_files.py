@@ -127,14 +127,18 @@ def save_zip(path: Path, root, members=None, *, byteorder: bytes | None = b"litt
     return path
 
 
-def save_gvhmr(path: Path, clip, *, order: str = "<", **replaced) -> Path:
-    """A `hmr4d_results.pt`; `replaced` opcodes or plain values stand in for tensors."""
+def save_gvhmr(path: Path, clip, *, order: str = "<", cache: bool = False, **replaced) -> Path:
+    """A `hmr4d_results.pt`, or a cache of one as the published scorer keeps it.
+
+    `replaced` opcodes or plain values stand in for tensors.
+    """
     params, members = {}, {}
     for key, (name, array) in enumerate(clip.items()):
         ordered = array.astype(array.dtype.newbyteorder(order))
         params[name] = tensor(str(key), array.dtype.str[1:], array.size, array.shape)
         members[str(key)] = ordered.tobytes()
     root = {"smpl_params_global": {**params, **replaced}, "K_fullimg": [1, None, True]}
+    root = {"pred": root, "video": "a.mp4"} if cache else root
     return save_zip(path, root, members, byteorder=b"big" if order == ">" else b"little")
 
 

@@ -86,8 +86,8 @@ def batch_of(*motions: Motion) -> MotionBatch:
 
 
 def report_of(*motions: Motion, **options):
-    """Their report, on the host."""
-    return score(batch_of(*motions), **options).on_host()
+    """Their report, on the host; by `paper` unless said otherwise."""
+    return score(batch_of(*motions), **{"preset": "paper", **options}).on_host()
 
 
 @jax.jit

@@ -37,7 +37,6 @@ def scorers(monkeypatch, tmp_path):
     modules = {
         "assets": {"demo_clips": lambda: demos},
         "io": {"find_motion_files": find_clips, "load_motion": load_clip},
-        "presets": {"PRESET_NAMES": ("paper", "physical")},
         "scorer": {"Scorer": make_scorer},
     }
     for name, content in modules.items():
@@ -161,10 +160,10 @@ def test_some_clips_fail(scorers, clips, tmp_path, capsys):
 
 
 def test_options_arrive(scorers, clips, capsys):
-    argv = ["--preset", "physical", "--backend", "mjx", "--floor", "0.1", "--fps", "12"]
+    argv = ["--preset", "reference", "--backend", "mjx", "--floor", "0.1", "--fps", "12"]
     code, out, _ = command(capsys, "score", clips, *argv, "-o", "-")
     assert code == DONE
-    assert scorers[0].asked_for == ("physical", "mjx", 0.1)
+    assert scorers[0].asked_for == ("reference", "mjx", 0.1)
     assert {json.loads(line)["fps"] for line in out.splitlines()} == {12.0}
 
 
@@ -178,7 +177,10 @@ def test_frames_per_batch_arrives(scorers, clips, capsys):
     [
         (["score", "CLIPS", "-o", "scores.xls"], "use .parquet, .csv, .jsonl, or - for"),
         (["score", "CLIPS", "-o", "no/folder/scores.csv"], "cannot write no/folder/scores.csv"),
-        (["score", "CLIPS", "--preset", "strict"], "no preset 'strict'; there are paper, physical"),
+        (
+            ["score", "CLIPS", "--preset", "strict"],
+            "no preset 'strict'; there are physical, paper, reference",
+        ),
         (["score", "CLIPS", "--fps", "0"], "--fps is 0; a number above 0 was wanted"),
         (["score", "CLIPS", "--mass-kg", "nan"], "--mass-kg is nan; a number above 0"),
         (["score", "CLIPS", "--frames-per-batch", "0"], "--frames-per-batch is 0"),

@@ -15,7 +15,7 @@ from phymotion_jax.assets.make_demo_clips import (
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.io.load import load_motion
 from phymotion_jax.motion import MotionBatch
-from phymotion_jax.report import PARTS
+from phymotion_jax.presets import PAPER
 from phymotion_jax.scorer import Scorer
 from phymotion_jax.state import moving_body, rest_padding
 
@@ -55,8 +55,8 @@ def scores(motions):
     batch = MotionBatch.from_motions(list(motions.values()), length=128)
     report = Scorer("paper")(batch).on_host()
     assert report.valid.all()
-    rows = zip(report.reward, *(report.parts[part] for part in PARTS), strict=True)
-    names = ("reward", *PARTS)
+    rows = zip(report.reward, *(report.parts[part] for part in PAPER.parts), strict=True)
+    names = ("reward", *PAPER.parts)
     return {
         clip: dict(zip(names, row, strict=True)) for clip, row in zip(motions, rows, strict=True)
     }

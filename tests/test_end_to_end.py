@@ -97,7 +97,7 @@ def twin_report(shared):
     motions = [load_motion(shared / f"{name}.npz") for name in CLEAN]
     twins = [make(m) for make in TWINS.values() for m in motions]
     batch = MotionBatch.from_motions([*motions, *twins], length=256)
-    return score(batch).on_host()
+    return score(batch, preset="paper").on_host()
 
 
 @pytest.mark.parametrize("clip", CLEAN)

@@ -11,7 +11,7 @@ from phymotion_jax.body.skeleton import BODY_NAMES, N_BODIES, body_index
 from phymotion_jax.checks import BUCKETS
 from phymotion_jax.errors import Status
 from phymotion_jax.explain import costs, explain, worst_runs
-from phymotion_jax.report import AXES, PARTS
+from phymotion_jax.presets import PAPER
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def report():
     report = make_report(2, 60, np.random.default_rng(0))
     for values in (*report.parts.values(), *report.frames.values(), *report.links.values()):
         values[1] = 0.0
-    for part in PARTS:
+    for part in PAPER.parts:
         report.worst_frame[part][1] = report.worst_link[part][1] = -1
     report.parts["con.slip"][1] = 0.24
     report.frames["con.slip"][1, 31:45] = 0.5
@@ -31,7 +31,7 @@ def report():
     report.links["con.slip"][1, body_index("left_ankle")] = 0.04
     report.worst_frame["con.slip"][1] = 38
     report.worst_link["con.slip"][1] = body_index("left_foot")
-    for axis in AXES:
+    for axis in PAPER.axes:
         report.axes[axis][1] = 0.94 if axis == "contact" else 1.0
     report.reward[1] = 0.98
     report.activity[1], report.floor_height[1] = 0.61, -0.012
@@ -64,14 +64,14 @@ def test_account(report):
 
 def test_fits_80_columns(report):
     """Also when all is at its worst, late in the longest clip, by the joint of longest name."""
-    for part in PARTS:
+    for part in PAPER.parts:
         report.parts[part][0] = 1.0
         report.worst_frame[part][0] = BUCKETS[-1] - 1
         report.worst_link[part][0] = max(range(N_BODIES), key=lambda i: len(BODY_NAMES[i]))
     text = told(make_motion(60, fps=30.0), report, 0, width=80)
-    table = [line for line in text.splitlines() if line.startswith(PARTS)]
+    table = [line for line in text.splitlines() if line.startswith(PAPER.parts)]
     assert max(map(len, text.splitlines())) <= 80
-    assert len(table) >= len(PARTS)
+    assert len(table) >= len(PAPER.parts)
     assert "…" not in text
 
 

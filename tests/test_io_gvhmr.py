@@ -50,6 +50,13 @@ def test_is_the_same_clip_as_in_npz(tmp_path, clip):
     assert load_motion(tmp_path / "a.pt", fps=25.0).fps == 25.0
 
 
+def test_published_scorers_cache_is_the_same_clip(tmp_path, clip):
+    plain = load_motion(io_files.save_gvhmr(tmp_path / "a.pt", clip))
+    cache = load_motion(io_files.save_gvhmr(tmp_path / "b.pt", clip, cache=True))
+    np.testing.assert_array_equal(plain.root_pos, cache.root_pos)
+    np.testing.assert_array_equal(plain.joint_quat, cache.joint_quat)
+
+
 def test_up_overrides(tmp_path, clip):
     motion = load_motion(io_files.save_gvhmr(tmp_path / "a.pt", clip), up="z")
     npz = load_motion(io_files.save(tmp_path / "a.npz", io_files.amass(clip)))

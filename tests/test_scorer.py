@@ -1,5 +1,6 @@
 """The whole call: laws that every score keeps, and motions whose violations are known."""
 
+from functools import partial
 from typing import Any
 
 import chex
@@ -29,8 +30,10 @@ from phymotion_jax.errors import ModelError, MotionError, Status, UnknownNameErr
 from phymotion_jax.io import load_motion
 from phymotion_jax.motion import Motion, MotionBatch
 from phymotion_jax.presets import PAPER
-from phymotion_jax.report import AXES, PARTS
-from phymotion_jax.scorer import Scorer, score
+from phymotion_jax.scorer import Scorer
+
+score = partial(scorer.score, preset="paper")
+"""The laws are tried on this preset; `test_physical.py` has the other one's."""
 
 TWO_LINKS = """<mujoco><worldbody><body><freejoint/><geom size=".1"/>
 <body><joint type="ball"/><geom size=".1"/></body></body></worldbody></mujoco>"""
@@ -46,7 +49,7 @@ RATE_ATOL = 0.02
 
 
 def parts_of(report, row: int) -> np.ndarray:
-    return np.array([report.parts[name][row] for name in PARTS])
+    return np.array([report.parts[name][row] for name in PAPER.parts])
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,7 @@ def test_smooth_standing_is_clean(alone):
 
 
 def test_axes_are_means(alone):
-    for axis, names in AXES.items():
+    for axis, names in PAPER.axes.items():
         mean = np.mean([alone.parts[n][0] for n in names])
         assert alone.axes[axis][0] == pytest.approx(1.0 - mean, abs=1e-6)
     assert alone.reward[0] == pytest.approx(np.mean([a[0] for a in alone.axes.values()]), abs=1e-6)
@@ -119,10 +122,10 @@ def test_a_floor_must_be_a_height(motion):
 
 def test_one_program_however_it_is_called(motion):
     batch = batch_of(motion)
-    Scorer()(batch)
+    Scorer("paper")(batch)
     before = scorer._score._cache_size()
-    score(batch, None, "paper")
-    score(batch, preset=PAPER, backend="fused", floor=None)
+    scorer.score(batch, None, "paper")
+    scorer.score(batch, preset=PAPER, backend="fused", floor=None)
     assert scorer._score._cache_size() == before
     floors: tuple[Any, ...] = (0, 0.0, np.float32(0.0), jnp.zeros(CLIPS))
     for floor in floors:
@@ -335,7 +338,7 @@ def test_bad_clip_is_told_and_touches_no_other(case, motion, alone):
     assert report.status.tolist() == [0, int(status), int(Status.EMPTY), int(Status.EMPTY)]
     assert report.valid.tolist() == [True, False, False, False]
     assert np.isnan(report.reward[1:]).all()
-    assert all(np.isnan(report.parts[name][1:]).all() for name in PARTS)
+    assert all(np.isnan(report.parts[name][1:]).all() for name in PAPER.parts)
     np.testing.assert_array_equal(parts_of(report, 0), parts_of(alone, 0))
     assert report.reason(1)
 
@@ -348,7 +351,7 @@ def test_empty_batch():
 
 def test_shapes_and_ranges(motion):
     report = report_of(motion, clip(root=lambda t: (t, 0, 0)))
-    for name in PARTS:
+    for name in PAPER.parts:
         assert report.frames[name].shape == (CLIPS, LENGTH)
         assert report.links[name].shape == (CLIPS, 24)
         values = report.frames[name][:2]
@@ -374,7 +377,7 @@ def test_gradient_is_finite_at_rest():
 
 def test_other_bodies_are_refused(motion):
     with pytest.raises(ModelError, match="2 links and 0 feet"):
-        score(batch_of(motion), from_mjcf(TWO_LINKS))
+        scorer.score(batch_of(motion), from_mjcf(TWO_LINKS))
 
 
 def test_unknown_names():

@@ -13,9 +13,10 @@ from fakes import make_motion, make_report
 
 from phymotion_jax import table
 from phymotion_jax.errors import PhyMotionError, Status
-from phymotion_jax.report import AXES, PARTS
+from phymotion_jax.presets import PAPER, REFERENCE
 
-FIRST_COLUMNS = ["path", "status", "reason", "frames", "fps", "reward", *AXES, *PARTS]
+PARTS, SCHEMA = PAPER.parts, table.schema_of(PAPER)
+FIRST_COLUMNS = ["path", "status", "reason", "frames", "fps", "reward", *PAPER.axes, *PARTS]
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def rows(rng):
 
 
 def write(target, rows):
-    with table.open_table(str(target)) as add:
+    with table.open_table(str(target), SCHEMA) as add:
         for row in rows:
             add(row)
 
@@ -38,28 +39,41 @@ def read(path):
     if path.suffix == ".parquet":
         return pq.read_table(path)
     if path.suffix == ".csv":
-        types = dict(zip(table.SCHEMA.names, table.SCHEMA.types, strict=True))
+        types = dict(zip(SCHEMA.names, SCHEMA.types, strict=True))
         options = pa_csv.ConvertOptions(
             column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False
         )
         parse = pa_csv.ParseOptions(newlines_in_values=True)
         return pa_csv.read_csv(path, convert_options=options, parse_options=parse)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert all(list(line) == table.SCHEMA.names for line in lines)
-    return pa.Table.from_pylist(lines, schema=table.SCHEMA)
+    assert all(list(line) == SCHEMA.names for line in lines)
+    return pa.Table.from_pylist(lines, schema=SCHEMA)
+
+
+def whole(rows):
+    """Rows with null in every column that they leave out."""
+    return [{name: row.get(name) for name in SCHEMA.names} for row in rows]
 
 
 def test_columns():
-    assert table.SCHEMA.names[: len(FIRST_COLUMNS)] == FIRST_COLUMNS
+    assert SCHEMA.names[: len(FIRST_COLUMNS)] == FIRST_COLUMNS
     rest = ["activity", "floor_height"]
     rest += [name for part in PARTS for name in (f"{part}.frame", f"{part}.joint")]
-    assert table.SCHEMA.names[len(FIRST_COLUMNS) :] == [*rest, "self_penetration.method"]
+    assert SCHEMA.names[len(FIRST_COLUMNS) :] == [*rest, "self_penetration.method"]
+
+
+def test_columns_of_another_preset():
+    names = table.schema_of(REFERENCE).names
+    assert names[5:9] == ["reward", *PAPER.axes]
+    assert names[9:20] == list(REFERENCE.parts[:11])
+    assert {"reference.v_slip", "reference.MET", "dyn.balance.frame"} <= set(names)
+    assert len(names) == len(set(names))
 
 
 def test_row_says_what_the_report_says(rng):
     report = make_report(2, 20, rng)
     row = table.report_rows(report, ["a", "b"], [make_motion(20), make_motion(20)])[1]
-    assert list(row) == table.SCHEMA.names
+    assert list(row) == SCHEMA.names
     assert (row["path"], row["status"], row["reason"]) == ("b", "ok", None)
     assert (row["frames"], row["fps"]) == (20, 30.0)
     assert np.float32(row["reward"]) == report.reward[1]
@@ -85,7 +99,7 @@ def test_clip_without_scores_has_nulls(rows):
     assert refused["reason"] == "NaN or infinity on a real frame"
     assert (missing["status"], missing["frames"], missing["fps"]) == ("missing", None, None)
     for row in (refused, missing):
-        assert all(row[name] is None for name in table.SCHEMA.names[5:])
+        assert not any(row.get(name) for name in SCHEMA.names[5:])
 
 
 def test_no_worst_frame_is_null(rng):
@@ -108,8 +122,8 @@ def test_round_trip(tmp_path, rows, ending):
     path = tmp_path / f"scores.{ending}"
     write(path, rows)
     back = read(path)
-    assert back.schema.types == table.SCHEMA.types
-    assert back.to_pylist() == rows
+    assert back.schema.types == SCHEMA.types
+    assert back.to_pylist() == whole(rows)
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
@@ -119,8 +133,8 @@ def test_empty_columns_keep_their_type(tmp_path, ending, n_rows):
     rows = [table.empty_row(f"{i}.npz", Status.EMPTY, "no frames") for i in range(n_rows)]
     write(path, rows)
     back = read(path)
-    assert back.schema.types == table.SCHEMA.types
-    assert back.to_pylist() == rows
+    assert back.schema.types == SCHEMA.types
+    assert back.to_pylist() == whole(rows)
 
 
 def test_parquet_is_written_in_groups(tmp_path, monkeypatch):
@@ -134,22 +148,22 @@ def test_parquet_is_written_in_groups(tmp_path, monkeypatch):
 def test_json_lines_on_stdout(capsys, rows):
     write("-", rows)
     lines = capsys.readouterr().out.splitlines()
-    assert [json.loads(line) for line in lines] == rows
+    assert [json.loads(line) for line in lines] == whole(rows)
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
 def test_unfinished_table_has_another_name(tmp_path, rows, ending):
     target = tmp_path / f"scores.{ending}"
-    with pytest.raises(KeyboardInterrupt), table.open_table(str(target)) as add:
+    with pytest.raises(KeyboardInterrupt), table.open_table(str(target), SCHEMA) as add:
         add(rows[0])
         raise KeyboardInterrupt
     assert not target.exists()
-    assert read(table.partial_path(str(target))).to_pylist() == rows[:1]
+    assert read(table.partial_path(str(target))).to_pylist() == whole(rows[:1])
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
 def test_unfinished_table_without_rows_leaves_nothing(tmp_path, ending):
-    with pytest.raises(KeyboardInterrupt), table.open_table(str(tmp_path / f"a.{ending}")):
+    with pytest.raises(KeyboardInterrupt), table.open_table(str(tmp_path / f"a.{ending}"), SCHEMA):
         raise KeyboardInterrupt
     assert not list(tmp_path.iterdir())
 
@@ -159,14 +173,14 @@ def test_finished_table_replaces_the_old_one(tmp_path, rows):
     write(target, rows)
     write(target, rows[:1])
     assert [path.name for path in tmp_path.iterdir()] == ["scores.jsonl"]
-    assert read(target).to_pylist() == rows[:1]
+    assert read(target).to_pylist() == whole(rows[:1])
 
 
 @pytest.mark.parametrize("name", ["scores", "scores.xlsx", "scores.parquet.gz", ".parquet"])
 def test_unknown_ending(tmp_path, name):
     with (
         pytest.raises(table.OutputError, match=r"\.parquet, \.csv, \.jsonl, or - for"),
-        table.open_table(str(tmp_path / name)),
+        table.open_table(str(tmp_path / name), SCHEMA),
     ):
         pass
     assert not list(tmp_path.iterdir())
@@ -174,7 +188,7 @@ def test_unknown_ending(tmp_path, name):
 
 def test_folder_that_is_not_there(tmp_path):
     target = tmp_path / "no" / "scores.csv"
-    with pytest.raises(PhyMotionError, match="No such file"), table.open_table(str(target)):
+    with pytest.raises(PhyMotionError, match="No such file"), table.open_table(str(target), SCHEMA):
         pass
 
 

@@ -91,6 +91,9 @@ class Humanoid:
     contact_link: tuple[int, ...] = struct.field(pytree_node=False, default=())
     """Link of each contact point."""
 
+    supports: tuple[int, ...] = struct.field(pytree_node=False, default=())
+    """How many contact points, one after another, the ground holds up as one; none: each alone."""
+
     feet: tuple[tuple[int, ...], ...] = struct.field(pytree_node=False, default=())
     """Contact points that are the sole of each foot."""
 
@@ -173,6 +176,7 @@ class Humanoid:
             armature=jnp.zeros(N_BODIES),
             rest_quat=jnp.tile(jnp.array([1.0, 0.0, 0.0, 0.0]), (N_BODIES, 1)),
             contact_link=tuple(template.contact.link.tolist()),
+            supports=template.supports,
             feet=_sole_indices(template),
             capsule_link=tuple(range(N_BODIES)),
             capsule_pairs=capsule_pairs(template),

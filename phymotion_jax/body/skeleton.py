@@ -1,5 +1,7 @@
 """The SMPL body tree: names, parents and levels of its 24 links."""
 
+from phymotion_jax.errors import ModelError
+
 BODY_NAMES = (
     "pelvis",
     "left_hip",
@@ -58,6 +60,19 @@ def ball_addresses(parents: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int
     qpos = tuple(3 + 4 * r if r else 0 for r in rank)
     dof = tuple(3 + 3 * r if r else 0 for r in rank)
     return qpos, dof
+
+
+def require_smpl(parents: tuple[int, ...], n_feet: int) -> None:
+    """Refuse a body that clips of SMPL's links cannot move.
+
+    Raises:
+      ModelError: if it is not SMPL's tree, or has no soles.
+    """
+    if parents != PARENTS or not n_feet:
+        raise ModelError(
+            f"clips of SMPL's {N_BODIES} links and two feet need a body of the same; "
+            f"this one has {len(parents)} links and {n_feet} feet"
+        )
 
 
 def body_index(name: str) -> int:

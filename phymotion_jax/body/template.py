@@ -32,6 +32,17 @@ Where a hull tapers (a thigh, to the knee), its capsule still looks out of it, b
 
 SOLE_POINTS_PER_LINK = 8
 BODY_POINTS_PER_LINK = 6
+SUPPORTS_PER_SOLE_LINK = 4
+
+_SEGMENTS = (
+    *(("pelvis",), ("spine1", "spine2", "spine3"), ("neck", "head")),
+    *((f"{side}_hip",) for side in ("left", "right")),
+    *((f"{side}_knee",) for side in ("left", "right")),
+    *((f"{side}_collar", f"{side}_shoulder") for side in ("left", "right")),
+    *((f"{side}_elbow",) for side in ("left", "right")),
+    *((f"{side}_wrist", f"{side}_hand") for side in ("left", "right")),
+)
+"""Links that the ground holds up as one, at whichever of their points lie lowest."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,9 @@ class BodyTemplate:
 
     n_sole: int
     """How many of the contact points are soles."""
+
+    supports: tuple[int, ...]
+    """How many contact points, one after another, each support has."""
 
     landmark: LinkPoints
     """Vertex of the head; left and right heel, toe tip and fingertip (see `LANDMARKS`)."""
@@ -139,23 +153,36 @@ def farthest_points(points: Float[np.ndarray, "P D"], count: int) -> Int[np.ndar
 
 def _contact_index(
     hull: LinkPoints, joint_mean: Float[np.ndarray, "24 3"]
-) -> tuple[Int[np.ndarray, " P"], int]:
-    """Hull vertices that serve as contact points, and how many of them are soles."""
+) -> tuple[Int[np.ndarray, " P"], int, tuple[int, ...]]:
+    """Hull vertices that serve as contact points, how many of them are soles, and their supports.
+
+    Points of one support stand together.
+    """
     height = hull.mean[:, 1] + joint_mean[hull.link, 1]
-    soles = []
+    supports = []
     for foot in FEET:
         lowest = height[np.isin(hull.link, foot)].min()
         for link in foot:
             sole = np.flatnonzero((hull.link == link) & (height < lowest + _SOLE_BAND))
-            spread = farthest_points(hull.mean[sole][:, [0, 2]], SOLE_POINTS_PER_LINK)
-            soles.append(sole[spread])
-    others = []
-    for link in range(N_BODIES):
-        if link not in (*FEET[0], *FEET[1]):
+            flat = hull.mean[sole][:, [0, 2]]
+            spread = farthest_points(flat, SOLE_POINTS_PER_LINK)
+            supports += _nearest(sole[spread], flat[spread], SUPPORTS_PER_SOLE_LINK)
+    n_sole = sum(map(len, supports))
+    for segment in _SEGMENTS:
+        points = []
+        for link in map(BODY_NAMES.index, segment):
             mine = np.flatnonzero(hull.link == link)
-            others.append(mine[farthest_points(hull.mean[mine], BODY_POINTS_PER_LINK)])
-    n_sole = sum(map(len, soles))
-    return np.concatenate(soles + others), n_sole
+            points.append(mine[farthest_points(hull.mean[mine], BODY_POINTS_PER_LINK)])
+        supports.append(np.concatenate(points))
+    return np.concatenate(supports), n_sole, tuple(map(len, supports))
+
+
+def _nearest(
+    index: Int[np.ndarray, " K"], places: Float[np.ndarray, "K 2"], count: int
+) -> list[Int[np.ndarray, " G"]]:
+    """The points in groups around the first `count` of them, which lie widest apart."""
+    away = np.linalg.norm(places[:, None] - places[None, :count], axis=-1)
+    return [index[away.argmin(axis=1) == k] for k in range(count)]
 
 
 def _landmark_index(hull: LinkPoints) -> Int[np.ndarray, " 7"]:
@@ -212,7 +239,7 @@ def default_template() -> BodyTemplate:
     vertex_dirs = np.stack([v - vertex_mean for _, v in unit], axis=-1)
     link = _link_of_vertex(model)
     hull = LinkPoints(link, vertex_mean - joint_mean[link], vertex_dirs - joint_dirs[link])
-    index, n_sole = _contact_index(hull, joint_mean)
+    index, n_sole, supports = _contact_index(hull, joint_mean)
     landmark = hull.take(_landmark_index(hull))
     height = hull.mean[:, 1] + joint_mean[link, 1]
     mean_stature = float(height[_landmark_index(hull)[0]] - height[index[:n_sole]].min())
@@ -222,6 +249,7 @@ def default_template() -> BodyTemplate:
         hull,
         hull.take(index),
         n_sole,
+        supports,
         landmark,
         mean_stature,
         *_capsules(hull),

@@ -1,4 +1,5 @@
-"""GVHMR's `hmr4d_results.pt`, and what the `gvhmr` package's `MotionResult.save` writes."""
+"""GVHMR's `hmr4d_results.pt`, what the `gvhmr` package's `MotionResult.save` writes, and the
+published scorer's caches of either."""
 
 import zipfile
 
@@ -13,6 +14,8 @@ GVHMR_FPS = 30.0
 (the `gvhmr` package leaves videos of 28.5 to 31.5 as they are, and calls them 30)."""
 
 _WORLD = "smpl_params_global"
+_CACHE = "pred"
+"""Where the published scorer's caches hold GVHMR's result."""
 
 
 def read_gvhmr(archive: zipfile.ZipFile) -> RawClip:
@@ -22,7 +25,10 @@ def read_gvhmr(archive: zipfile.ZipFile) -> RawClip:
     their mean is the clip's body.
     """
     file = TorchZip(archive)
-    params = file.root.get(_WORLD) if type(file.root) is dict else None
+    root = file.root
+    if type(root) is dict and type(root.get(_CACHE)) is dict:
+        root = root[_CACHE]
+    params = root.get(_WORLD) if type(root) is dict else None
     if type(params) is not dict:
         held = listed(file.root) if type(file.root) is dict else f"a {type(file.root).__name__}"
         raise MotionError(

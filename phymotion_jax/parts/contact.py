@@ -12,16 +12,16 @@ from phymotion_jax.kernels.contacts import loaded_steps, stance_slides
 from phymotion_jax.kernels.support import hull_distance
 from phymotion_jax.kernels.vectors import norm
 from phymotion_jax.parts.violation import Violation, whole_body
-from phymotion_jax.presets import Preset
+from phymotion_jax.presets import PaperPreset
 from phymotion_jax.state import State
 
 
-def touching(state: State, preset: Preset) -> Bool[Array, "P B T"]:
+def touching(state: State, preset: PaperPreset) -> Bool[Array, "P B T"]:
     """Which contact points touch the floor. False on padding."""
     return (state.points[2] < preset.contact_height_m) & state.mask
 
 
-def slip(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
+def slip(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation:
     """How far the worse foot has slid in its stance, over `slip_scale_m`."""
     touch = touching(state, preset)
     rows = [slice(sole[0], sole[-1] + 1) for sole in humanoid.feet]
@@ -33,7 +33,7 @@ def slip(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
     )
 
 
-def ground_penetration(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
+def ground_penetration(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation:
     """Depth of the deeper foot's lowest sole point below the floor, over `penetration_scale_m`."""
     feet = []
     for sole in humanoid.feet:
@@ -42,7 +42,7 @@ def ground_penetration(state: State, humanoid: Humanoid, preset: Preset) -> Viol
     return _worse_foot(feet, humanoid)
 
 
-def floating(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
+def floating(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation:
     """Frames on which nothing touches the floor and the body is not in free flight."""
     del humanoid
     airborne = ~jnp.any(touching(state, preset), axis=0)
@@ -50,7 +50,7 @@ def floating(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
     return whole_body((airborne & held_up).astype(jnp.float32))
 
 
-def balance(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
+def balance(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation:
     """Frames on which the projected centre of mass lies outside the support polygon.
 
     A frame without contact has no polygon and is not counted: flight is `floating`'s business.

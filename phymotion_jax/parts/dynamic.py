@@ -10,11 +10,11 @@ from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.dynamics import GRAVITY
 from phymotion_jax.kernels.vectors import dot, norm, unstack
 from phymotion_jax.parts.violation import Violation, whole_body
-from phymotion_jax.presets import Preset
+from phymotion_jax.presets import PaperPreset
 from phymotion_jax.state import State
 
 
-def torque(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
+def torque(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation:
     """Torque of the worst joint over its hard limit; twice the limit is 1."""
     del preset  # the limits are the body's
     mass = (state.weight / -GRAVITY[2])[None]
@@ -24,14 +24,14 @@ def torque(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
     return Violation(jnp.max(excess, axis=0), excess, tuple(range(humanoid.n_links)))
 
 
-def ground_force(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
+def ground_force(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation:
     """Force that the body needs from outside over `grf_max` body weights; twice of it is 1."""
     del humanoid
     force = norm(state.wrenches.root_force)[0] / state.weight
     return whole_body(jnp.clip(force / preset.grf_max - 1.0, 0.0, 1.0))
 
 
-def effort(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
+def effort(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation:
     """Torque times speed, summed over the joints, a kilogram, over `power_max_w_kg`."""
     mass = (state.weight / -GRAVITY[2])[None]
     power = jnp.abs(dot(state.wrenches.moment, state.joints.ang_vel)) / mass

@@ -7,19 +7,19 @@ from functools import reduce
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.kernels.contacts import link_points
 from phymotion_jax.kernels.ranges import outside_range, swing_twist
-from phymotion_jax.kernels.self_penetration import capsule_overlap
+from phymotion_jax.kernels.self_penetration import Overlap, capsule_overlap
 from phymotion_jax.kernels.vectors import Quat, norm, quat_mul, unstack
 from phymotion_jax.parts.violation import Violation
-from phymotion_jax.presets import Preset
+from phymotion_jax.presets import PaperPreset
 from phymotion_jax.state import State
 
 
-def velocity(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
+def velocity(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation:
     """Angular speed of the fastest joint above its tolerance; twice the tolerance is 1.
 
     The tolerance is the soft limit of each joint's speed. The pelvis is no joint: a spin of the
@@ -31,17 +31,9 @@ def velocity(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
     return Violation(jnp.max(excess, axis=0), excess, tuple(range(humanoid.n_links)))
 
 
-def self_penetration(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
+def self_penetration(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation:
     """Frames on which capsules of parts that do not adjoin overlap. Stands in for the mesh."""
-    count = len(humanoid.capsule_link)
-    start, stop = (
-        link_points(state.motion.rot, state.motion.pos, unstack(half), humanoid.capsule_link)
-        for half in (humanoid.capsule_ends[..., :count, :], humanoid.capsule_ends[..., count:, :])
-    )
-    # Without it XLA places the capsules anew for every pair that they are in: 20 times slower.
-    start, stop = jax.lax.optimization_barrier((start, stop))
-    radius = unstack(humanoid.capsule_radius[..., None])[0]
-    overlap = capsule_overlap(start, stop, radius, humanoid.capsule_pairs)
+    overlap = capsule_overlaps(state, humanoid)
     through = overlap.depth > preset.overlap_tolerance_m
     # The deepest are blamed first, and of the two that overlap the one farther out in the tree:
     # rows stand in reverse, since the first of equals is named.
@@ -54,20 +46,38 @@ def self_penetration(state: State, humanoid: Humanoid, preset: Preset) -> Violat
     return Violation(through.astype(jnp.float32), by_capsule[::-1], links)
 
 
-def joint_limit(state: State, humanoid: Humanoid, preset: Preset) -> Violation:
+def joint_limit(state: State, humanoid: Humanoid, preset: PaperPreset | None = None) -> Violation:
     """Fraction of the anatomical joints that stand outside their range of motion."""
     del preset  # the ranges are the body's
-    excess = []
-    for row, chain in enumerate(humanoid.ranges):
-        angles = swing_twist(_chain_rotation(state.joints.quat, chain.links), chain.twist_axis)
-        low, high = unstack(humanoid.range_low[row, None]), unstack(humanoid.range_high[row, None])
-        excess.append(outside_range(angles, low, high))
-    by_joint = jnp.concatenate(excess, axis=0)
+    by_joint = range_excess(state, humanoid)
     outside = (by_joint > 0.0).astype(jnp.float32)
     # A row's own finding says how far outside it is, so that the worst joint can be named.
     blame = outside * (by_joint / (jnp.max(by_joint, axis=0, keepdims=True) + 1e-9))
     links = tuple(chain.links[-1] for chain in humanoid.ranges)
     return Violation(jnp.mean(outside, axis=0), blame, links)
+
+
+def capsule_overlaps(state: State, humanoid: Humanoid) -> Overlap:
+    """How deep the body's capsules stand in each other, in metres."""
+    count = len(humanoid.capsule_link)
+    start, stop = (
+        link_points(state.motion.rot, state.motion.pos, unstack(half), humanoid.capsule_link)
+        for half in (humanoid.capsule_ends[..., :count, :], humanoid.capsule_ends[..., count:, :])
+    )
+    # Without it XLA places the capsules anew for every pair that they are in: 20 times slower.
+    start, stop = jax.lax.optimization_barrier((start, stop))
+    radius = unstack(humanoid.capsule_radius[..., None])[0]
+    return capsule_overlap(start, stop, radius, humanoid.capsule_pairs)
+
+
+def range_excess(state: State, humanoid: Humanoid) -> Float[Array, "R B T"]:
+    """Angle of each anatomical joint beyond its range and margin, in radians."""
+    excess = []
+    for row, chain in enumerate(humanoid.ranges):
+        angles = swing_twist(_chain_rotation(state.joints.quat, chain.links), chain.twist_axis)
+        low, high = unstack(humanoid.range_low[row, None]), unstack(humanoid.range_high[row, None])
+        excess.append(outside_range(angles, low, high))
+    return jnp.concatenate(excess, axis=0)
 
 
 def _chain_rotation(quat: Quat, links: tuple[int, ...]) -> Quat:

@@ -19,12 +19,15 @@ class Violation(NamedTuple):
     links: tuple[int, ...]
     """The link that each row blames."""
 
+    value: Float[Array, " B"] | None = None
+    """Over the clip, where that is not the mean over its frames."""
+
 
 class Summary(NamedTuple):
     """A part over whole clips."""
 
     value: Float[Array, " B"]
-    """Mean over the frames."""
+    """Over the clip: the mean over its frames, or the part's own."""
 
     frame: Float[Array, "B T"]
     """Violation of each frame, 0 on padding."""
@@ -60,9 +63,17 @@ def summarise(violation: Violation, mask: Bool[Array, "B T"], n_links: int) -> S
     worst_link = jnp.array(violation.links)[jnp.argmax(there, axis=0)]
     found = jnp.max(frame, axis=1) > 0.0
     return Summary(
-        value=jnp.sum(frame, axis=1) / count,
+        value=jnp.sum(frame, axis=1) / count if violation.value is None else violation.value,
         frame=frame,
         links=links,
         worst_frame=jnp.where(found, worst_frame, -1),
         worst_link=jnp.where(found, worst_link, -1),
     )
+
+
+def not_measured(mask: Bool[Array, "B T"], n_links: int) -> Summary:
+    """The summary of a part that could not be measured: NaN, and nothing to blame."""
+    clips = mask.shape[0]
+    nan, nothing = jnp.full(clips, jnp.nan), jnp.full(clips, -1)
+    by_link = jnp.full((clips, n_links), jnp.nan)
+    return Summary(nan, jnp.where(mask, jnp.nan, 0.0), by_link, nothing, nothing)

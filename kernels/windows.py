@@ -1,0 +1,61 @@
+"""Sums and means over windows of time, the same at every frame rate."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+def moving_sum(
+    values: Float[Array, "*items B T"],
+    mask: Bool[Array, "B T"],
+    fps: Float[Array, "B 1"],
+    seconds: float,
+) -> Float[Array, "*items B T"]:
+    """Sum over the window around each frame, its outer frames counted in part.
+
+    Args:
+      values: anything on frames.
+      mask: real frames, which come first; the others count nothing.
+      fps: frames a second.
+      seconds: length of the window. At the ends of a clip only what is there counts.
+    """
+    total = _running_total(jnp.where(mask, values, 0.0))
+    middle = jnp.arange(mask.shape[1], dtype=fps.dtype)[None] + 0.5
+    half = 0.5 * seconds * fps
+    count = jnp.sum(mask, axis=1, keepdims=True).astype(fps.dtype)
+    ends = (jnp.clip(middle + sign * half, 0.0, count) for sign in (-1.0, 1.0))
+    start, stop = (_at(total, end) for end in ends)
+    return jnp.where(mask, stop - start, 0.0)
+
+
+def mean_and_worst(
+    values: Float[Array, "B T"],
+    mask: Bool[Array, "B T"],
+    fps: Float[Array, "B 1"],
+    seconds: float,
+) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
+    """Mean over a clip, and mean over its worst window.
+
+    A clip shorter than the window is one window. Zero for a clip without frames.
+    """
+    total = _running_total(jnp.where(mask, values, 0.0))
+    count = jnp.sum(mask, axis=1, keepdims=True).astype(fps.dtype)
+    length = jnp.clip(seconds * fps, 1.0, jnp.maximum(count, 1.0))
+    start = jnp.arange(mask.shape[1], dtype=fps.dtype)[None]
+    start = jnp.minimum(start, jnp.maximum(count - length, 0.0))
+    window = (_at(total, start + length) - _at(total, start)) / length
+    mean = total[:, -1] / jnp.maximum(count[:, 0], 1.0)
+    return mean, jnp.max(window, axis=1)
+
+
+def _running_total(values: Float[Array, "*items B T"]) -> Float[Array, "*items B N"]:
+    """Sums of what comes before each frame, N = T + 1."""
+    zero = jnp.zeros_like(values[..., :1])
+    return jnp.concatenate([zero, jnp.cumsum(values, axis=-1)], axis=-1)
+
+
+def _at(total: Float[Array, "*items B N"], place: Float[Array, "B T"]) -> Array:
+    """A running total between frames, by a straight line."""
+    below = jnp.clip(jnp.floor(place).astype(int), 0, total.shape[-1] - 2)
+    index = jnp.broadcast_to(below, (*total.shape[:-2], *below.shape))
+    low, high = (jnp.take_along_axis(total, index + k, axis=-1) for k in (0, 1))
+    return low + (high - low) * (place - below)

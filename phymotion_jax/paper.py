@@ -1,0 +1,52 @@
+"""The chain of the `paper` preset: from a batch to the violations of its ten parts."""
+
+from collections.abc import Callable
+
+from jaxtyping import Array, Float
+
+from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.body.skeleton import require_smpl
+from phymotion_jax.dynamics import Backend
+from phymotion_jax.motion import MotionBatch
+from phymotion_jax.parts import contact, dynamic, kinematic
+from phymotion_jax.parts.findings import Findings
+from phymotion_jax.parts.violation import Violation
+from phymotion_jax.presets import PaperPreset
+from phymotion_jax.state import State, activity, moving_body
+
+_PARTS: dict[str, Callable[[State, Humanoid, PaperPreset], Violation]] = {
+    "kin.velocity": kinematic.velocity,
+    "kin.self_penetration": kinematic.self_penetration,
+    "kin.joint_limit": kinematic.joint_limit,
+    "con.slip": contact.slip,
+    "con.ground_penetration": contact.ground_penetration,
+    "con.float": contact.floating,
+    "con.balance": contact.balance,
+    "dyn.torque": dynamic.torque,
+    "dyn.grf": dynamic.ground_force,
+    "dyn.effort": dynamic.effort,
+}
+
+
+def measure_paper(
+    batch: MotionBatch,
+    humanoid: Humanoid | None,
+    floor: Float[Array, " B"] | None,
+    preset: PaperPreset,
+    backend: Backend,
+) -> Findings:
+    """Measure a batch without NaN (from `rest_padding`). Arguments as for `scorer.score`.
+
+    Raises:
+      ModelError: for a humanoid that is not SMPL's tree with soles.
+    """
+    body = Humanoid.from_betas(batch.betas, batch.mass_kg) if humanoid is None else humanoid
+    require_smpl(body.parents, len(body.feet))
+    state = moving_body(batch, body, backend=backend, floor=floor)
+    return Findings(
+        parts={name: part(state, body, preset) for name, part in _PARTS.items()},
+        activity=activity(state),
+        floor=state.floor,
+        methods=(("kin.self_penetration", "capsule"), ("dynamics", backend)),
+        details={},
+    )

@@ -1,0 +1,44 @@
+"""The forces of a scene as its report gives them: clips first, in newtons."""
+
+import jax.numpy as jnp
+from einops import rearrange
+from jaxtyping import Array, Float
+
+from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.kernels.tree import take_rows
+from phymotion_jax.kernels.vectors import Vec, scale
+from phymotion_jax.physical.scene import Scene
+from phymotion_jax.report import Forces
+
+_CARRIES_N = 20.0
+"""Less says nothing of where a foot presses."""
+
+
+def forces_of(scene: Scene, humanoid: Humanoid) -> Forces:
+    """Gather the forces of a scene. XLA drops this where no one asks for it."""
+    state, ground = scene.state, scene.loads.ground
+    newtons = scale(ground.forces, state.weight)
+    others = sorted(set(range(len(humanoid.contact_link))) - {k for f in humanoid.feet for k in f})
+    groups = (*humanoid.feet, tuple(others))
+    on = [jnp.stack([jnp.sum(take_rows(c, g), axis=0) for c in newtons], -1) for g in groups]
+    feet = [_centre(newtons[2], state.points, state.floor, foot) for foot in humanoid.feet]
+    return Forces(
+        ground=jnp.stack(on, axis=2),
+        cop=jnp.stack(feet, axis=2),
+        residual_force=jnp.stack(scale(ground.residual_force, state.weight), axis=-1),
+        residual_moment=jnp.stack(scale(ground.residual_moment, state.weight), axis=-1),
+        torque=jnp.stack([rearrange(c, "l b t -> b t l") for c in scene.loads.moment], axis=-1),
+    )
+
+
+def _centre(
+    load: Array, points: Vec, floor: Float[Array, " B"], sole: tuple[int, ...]
+) -> Float[Array, "B T 3"]:
+    """Mean of a sole's points by what each carries, on the floor."""
+    share = take_rows(load, sole)
+    total = jnp.sum(share, axis=0)
+    carries = total > _CARRIES_N
+    safe = jnp.where(carries, total, 1.0)
+    x, y = (jnp.sum(share * take_rows(c, sole), axis=0) / safe for c in points[:2])
+    place = jnp.stack([x, y, jnp.broadcast_to(floor[:, None], x.shape)], axis=-1)
+    return jnp.where(carries[..., None], place, jnp.nan)

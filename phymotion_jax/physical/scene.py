@@ -1,0 +1,85 @@
+"""What the physical parts are measured on: the smoothed body, what touches, and what carries it."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.dynamics import Backend
+from phymotion_jax.kernels.differences import linear_rates
+from phymotion_jax.kernels.filters import low_pass_motion
+from phymotion_jax.kernels.vectors import (
+    Quat,
+    Vec,
+    norm,
+    quat_normalize,
+    unstack_frames,
+)
+from phymotion_jax.loads import Loads, ground_loads
+from phymotion_jax.motion import MotionBatch
+from phymotion_jax.physical.ramps import ramp
+from phymotion_jax.physical.roughness import Roughness, roughness
+from phymotion_jax.presets import PhysicalPreset
+from phymotion_jax.state import State, moving_body, rates_of
+
+
+class Scene(NamedTuple):
+    """A batch ready to be judged. Arrays are ``(items, B, T)``."""
+
+    state: State
+    """The low-passed motion."""
+
+    touch: Float[Array, "P B T"]
+    """How surely each contact point touches, from 0 to 1; 0 on padding."""
+
+    loads: Loads
+    """Ground forces, what they leave over, and joint moments with them at work."""
+
+    roughness: Roughness
+    """What of the motion is faster than bodies move."""
+
+
+def scene(
+    batch: MotionBatch,
+    humanoid: Humanoid,
+    floor: Float[Array, " B"] | None,
+    preset: PhysicalPreset,
+    backend: Backend,
+) -> Scene:
+    """Smooth a batch without NaN, find what it stands on, and load it."""
+    fps = batch.fps[:, None]
+    raw: Quat = quat_normalize(unstack_frames(batch.joint_quat))
+    raw_root: Vec = tuple(batch.root_pos[None, ..., k] for k in range(3))  # pyright: ignore
+    limit = preset.cutoff_share * fps
+    root, quat = low_pass_motion(
+        raw_root, raw, batch.mask, fps, jnp.minimum(preset.cutoff_hz, limit)
+    )
+    rough = roughness(raw_root, raw, batch.mask, fps, preset)
+    state = moving_body(
+        batch, humanoid, joints=rates_of(quat, root, batch.mask, fps), backend=backend, floor=floor
+    )
+    touch = jax.lax.optimization_barrier(_touch(state, preset))
+    loads = ground_loads(state, humanoid, touch, friction=preset.friction)
+    return Scene(
+        state,
+        touch,
+        jax.lax.optimization_barrier(loads),
+        rough,
+    )
+
+
+def _touch(state: State, preset: PhysicalPreset) -> Float[Array, "P B T"]:
+    """How surely each point stands: near the floor, and no faster over it than what stands best.
+
+    What stands best is the slowest of the points that are near: a swinging foot is faster than the
+    standing one however low it passes, and all of a body that skates has one speed.
+    """
+    near = 1.0 - ramp(state.points[2], preset.touch_height_m)
+    velocity, _ = linear_rates(state.points, state.mask, state.fps)
+    speed = norm((velocity[0], velocity[1], jnp.zeros_like(velocity[0])))
+    slowest = jnp.min(jnp.where(near > 0.5, speed, jnp.inf), axis=0)
+    slowest = jnp.where(jnp.isfinite(slowest), slowest, 0.0)
+    stands = 1.0 - ramp(speed - slowest, preset.touch_speed_m_s)
+    return jnp.where(state.mask, near * stands, 0.0)

@@ -1,0 +1,81 @@
+"""Windows of time against loops over fine time, and the laws of every score."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from phymotion_jax.kernels.windows import mean_and_worst, moving_sum
+
+LENGTH, WINDOW_S = 40, 0.5
+ATOL = 1e-5  # float32 differences of running totals of 40 numbers under 1
+
+sums = jax.jit(moving_sum, static_argnums=3)
+means = jax.jit(mean_and_worst, static_argnums=3)
+
+
+def batch(rng, *lengths, fps=(20.0, 30.0, 17.0)):
+    """Random frames with NaN for padding."""
+    values = rng.random((len(lengths), LENGTH)).astype(np.float32)
+    mask = np.arange(LENGTH) < np.array(lengths)[:, None]
+    rates = np.array(fps[: len(lengths)], np.float32)[:, None]
+    return np.where(mask, values, np.nan), mask, rates
+
+
+def overlap(start, stop, n):
+    """How much of each of n frames, one unit long, lies between two moments."""
+    frames = np.arange(n)
+    return np.clip(np.minimum(frames + 1, stop) - np.maximum(frames, start), 0.0, 1.0)
+
+
+def test_moving_sum_against_loops(rng):
+    values, mask, fps = batch(rng, 40, 25, 3)
+    got = sums(jnp.asarray(values), mask, fps, WINDOW_S)
+    for row, (clip, here, rate) in enumerate(zip(values, mask, fps[:, 0], strict=True)):
+        count, half = int(here.sum()), 0.5 * WINDOW_S * rate
+        want = [overlap(t + 0.5 - half, t + 0.5 + half, count) @ clip[:count] for t in range(count)]
+        np.testing.assert_allclose(got[row, :count], want, atol=ATOL)
+        assert (np.asarray(got[row, count:]) == 0.0).all()
+
+
+def test_mean_and_worst_against_loops(rng):
+    values, mask, fps = batch(rng, 40, 25, 3)
+    mean, worst = means(jnp.asarray(values), mask, fps, WINDOW_S)
+    for row, (padded, here, rate) in enumerate(zip(values, mask, fps[:, 0], strict=True)):
+        clip = padded[: here.sum()]
+        length = min(WINDOW_S * rate, len(clip))
+        starts = [min(t, len(clip) - length) for t in range(len(clip))]
+        want = max(overlap(s, s + length, len(clip)) @ clip / length for s in starts)
+        np.testing.assert_allclose(mean[row], clip.mean(), atol=ATOL)
+        np.testing.assert_allclose(worst[row], want, atol=ATOL)
+
+
+def test_constant_and_empty():
+    mask = jnp.arange(LENGTH) < jnp.array([[30], [0]])
+    mean, worst = means(jnp.full((2, LENGTH), 0.7), mask, jnp.full((2, 1), 30.0), WINDOW_S)
+    np.testing.assert_allclose(mean, [0.7, 0.0], atol=ATOL)
+    np.testing.assert_allclose(worst, [0.7, 0.0], atol=ATOL)
+
+
+@pytest.mark.parametrize("fps", [15.0, 30.0, 60.0, 120.0])
+def test_frame_rate_drops_out(fps):
+    """A violation of 0.4 s in 2 s: the worst half second holds all of it."""
+    times = (np.arange(round(2 * fps)) + 0.5) / fps
+    values = ((times > 0.8) & (times < 1.2)).astype(np.float32)[None]
+    mask = jnp.ones(values.shape, bool)
+    mean, worst = mean_and_worst(jnp.asarray(values), mask, jnp.full((1, 1), fps), WINDOW_S)
+    np.testing.assert_allclose(mean[0], 0.2, atol=ATOL)
+    np.testing.assert_allclose(worst[0], 0.8, atol=ATOL)
+
+
+def test_gradient_is_finite_on_padding(rng):
+    values, hole, rates = batch(rng, 40, 25, 3)
+    mask, fps = jnp.asarray(hole), jnp.asarray(rates)
+
+    def loss(x):
+        mean, worst = mean_and_worst(x, mask, fps, WINDOW_S)
+        return jnp.sum(mean + worst) + jnp.sum(moving_sum(x, mask, fps, WINDOW_S))
+
+    gradient = np.asarray(jax.grad(loss)(jnp.asarray(values)))
+    assert np.isfinite(gradient).all()
+    assert (gradient[~hole] == 0.0).all()
