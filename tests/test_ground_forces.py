@@ -14,10 +14,9 @@ FRICTION, LENGTH, SOFTNESS = 0.8, 0.3, 0.02
 
 ATOL = 1e-3  # of the load: float32 sums, and the few frames whose last corner comes at step 13
 ATOL_F64 = 1e-9  # of the load: float64, over the softness
-ATOL_ORACLE = 5e-4  # of the load: flat sides of the oracle's cone, 9e-4 with 360, 2e-4 with 1440
-ATOL_SAME = 2e-5  # of the load: float32 sums in another order, through steps that amplify them
-ATOL_ON_FEET = 1e-4  # of the load: float32, where the load is what a body on its feet has
-FEW = 1e-2  # share of frames, of all families, that 12 steps may leave off by more: 0.8 % seen
+ATOL_ORACLE = 1.5e-3  # of the load: the oracle's 360 flat sides; with 1440 it is 5e-4
+ATOL_SAME = 5e-5  # of the load: float32 sums in another order, through steps that amplify them
+FEW = 1e-3  # share of frames that 12 steps may leave off by more; some 1e-4 were seen
 RTOL_SLOPE = 1e-5  # central differences with steps of 1e-6 in float64
 RTOL_SOLVE = 1e-4  # float32 elimination with a condition of 1e3
 
@@ -101,7 +100,7 @@ def wrench(points, forces):
     return np.concatenate([forces.sum(axis=1), np.cross(points, forces).sum(axis=1)], axis=1)
 
 
-def oracle(points, weights, needed, friction=FRICTION, sides=1440):
+def oracle(points, weights, needed, friction=FRICTION, sides=360):
     """The same minimum by NNLS, over shares of the edges of a cone with flat sides."""
     angle = 2.0 * np.pi * np.arange(sides) / sides
     edges = np.stack([friction * np.cos(angle), friction * np.sin(angle), np.ones(sides)], axis=1)
@@ -123,10 +122,7 @@ def test_matches_nnls(dtype):
     frames = [c[::32] for c in all_families()]
     _, residual = solve(*frames, dtype=dtype)
     want = np.array([oracle(*frame) for frame in zip(*frames, strict=True)])
-    off = metric(residual - want) / metric(frames[2])
-    assert (off > ATOL_ORACLE).sum() <= 1  # of 96: a moment without any weight to carry it
-    assert off.max() < 1e-2
-    assert off[: T // 32].max() < ATOL_ORACLE  # a body on its feet
+    assert (metric(residual - want) <= ATOL_ORACLE * metric(frames[2])).all()
     assert metric(want[: T // 32]).min() < 0.1  # some of the loads can be carried
 
 
@@ -262,10 +258,8 @@ def same(got, want, needed):
 
     The frames that ended before the minimum may differ by more.
     """
-    off = metric(got - want) / np.maximum(metric(needed), 1e-30)
-    close = off <= ATOL_SAME
-    assert close.mean() >= 1.0 - FEW, off.max()
-    assert off[:T].max() < ATOL_ON_FEET  # the first family: a body on its feet
+    close = metric(got - want) <= ATOL_SAME * metric(needed)
+    assert close.mean() >= 1.0 - FEW, metric(got - want).max()
 
 
 @pytest.mark.parametrize("factor", [1e-6, 8.0, 1e6])
