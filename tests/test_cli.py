@@ -280,7 +280,9 @@ def test_complaint_without_a_box_is_said_as_it_is():
 def test_flag_for_old_jax_only(monkeypatch, jax_version, before, after):
     """JAX 0.11 and later stop at the flag as unknown."""
     monkeypatch.setattr(cli, "version", lambda package: jax_version)
-    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    # Set first: what was absent and is only deleted would not be taken away again afterwards.
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.delenv("XLA_FLAGS")
     if before is not None:
         monkeypatch.setenv("XLA_FLAGS", before)
     cli._set_xla_flags()
