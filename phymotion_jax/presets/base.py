@@ -1,0 +1,37 @@
+"""What all presets have."""
+
+from dataclasses import dataclass
+
+Axes = dict[str, tuple[str, ...]]
+"""The parts of each axis, in the order of tables. An axis is 1 minus the mean of its parts."""
+
+AXIS_NAMES = ("kinematic", "contact", "dynamic")
+"""Every preset's axes. The reward is their mean."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What all presets have. Static: another preset is another compiled program."""
+
+    name: str
+    """What tables and the command line call it."""
+
+    @property
+    def axes(self) -> Axes:
+        """The parts of each axis."""
+        raise NotImplementedError
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All parts, in the order of tables."""
+        return tuple(part for parts in self.axes.values() for part in parts)
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """Further columns that a preset has."""
+        return ()
+
+    @property
+    def failed_reward(self) -> float:
+        """Reward and axes of a clip that cannot be scored."""
+        return float("nan")

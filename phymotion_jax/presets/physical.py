@@ -1,0 +1,160 @@
+"""Twelve parts that separate what bodies do from what they cannot."""
+
+from dataclasses import dataclass
+
+from phymotion_jax.presets.base import Axes, Preset
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """Where a violation begins and where it is whole; between them a straight line."""
+
+    soft: float
+    """What clean captures do: violation 0 up to here."""
+
+    hard: float
+    """What humans cannot do: violation 1 from here on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhysicalPreset(Preset):
+    """Settings of the twelve parts that separate what bodies do from what they cannot."""
+
+    cutoff_hz: float
+    """Cut-off of the low-pass that all but discontinuity is measured behind."""
+
+    artefact_hz: float
+    """What is faster than this is no motion of a body but an artefact."""
+
+    cutoff_share: float
+    """Both cut-offs as a share of the frame rate, where that is less."""
+
+    touch_height_m: Ramp
+    """A point touches for sure up to `soft` above the floor, and not at all from `hard` on."""
+
+    touch_speed_m_s: Ramp
+    """It stands for sure up to `soft` faster over the floor than the slowest point that touches,
+    and swings from `hard` on."""
+
+    friction: float
+    """Coefficient of friction of the contact forces."""
+
+    window_s: float
+    """A part's value is half its mean over the clip, half that over its worst window this long."""
+
+    jitter_rad: Ramp
+    """Rotation of the joints faster than `artefact_hz`, root mean square over joints and window."""
+
+    jitter_m: Ramp
+    """Displacement of the pelvis faster than that, root mean square over the window."""
+
+    pop_rad: Ramp
+    """Rotation of one joint on one frame faster than that."""
+
+    pop_m: Ramp
+    """Displacement of the pelvis on one frame."""
+
+    artefact_share: float
+    """Share of the violation of forces that is forgiven on frames that are artefacts altogether:
+    a teleport has no forces to be judged."""
+
+    overlap_m: Ramp
+    """Depth of body parts in each other."""
+
+    range_excess_rad: Ramp
+    """Angle beyond a joint's range of motion and its margin."""
+
+    slide_m_s: Ramp
+    """Speed at which a foot slides under load, over the time within a second that it is loaded."""
+
+    penetration_m: Ramp
+    """Depth of the lowest point under the floor."""
+
+    unsupported_bw: Ramp
+    """Force that nothing that touches could supply, in body weights."""
+
+    imbalance_m: Ramp
+    """Distance of the centre of pressure that the motion requires from the support polygon."""
+
+    vertical_bw: Ramp
+    """Vertical ground force."""
+
+    horizontal_bw: Ramp
+    """Horizontal ground force."""
+
+    power_w_kg: Ramp
+    """Positive power of all joints, averaged over a second."""
+
+    peak_power_w_kg: Ramp
+    """The same on a frame."""
+
+    residual_bw: Ramp
+    """Force that the ground could not supply, in body weights."""
+
+    residual_moment_bw_m: Ramp
+    """Moment that it could not, in body weights times metres."""
+
+    @property
+    def axes(self) -> Axes:
+        """Four parts an axis."""
+        return {
+            "kinematic": (
+                *("kin.velocity", "kin.discontinuity"),
+                *("kin.self_penetration", "kin.joint_limit"),
+            ),
+            "contact": ("con.slip", "con.ground_penetration", "con.float", "con.balance"),
+            "dynamic": ("dyn.torque", "dyn.grf", "dyn.effort", "dyn.residual"),
+        }
+
+
+PHYSICAL = PhysicalPreset(
+    name="physical",
+    # At 8 Hz the force of walking is a little nearer to the plates' (0.041 for 0.044 body weights),
+    # and 5 mm of noise costs nearly three times as much.
+    cutoff_hz=5.0,
+    # Above it clean clips of walking, jumping and kicking hold a few milliradians (root mean square
+    # over joints, median 0.0006 to 0.008) and a fraction of a millimetre of the pelvis.
+    artefact_hz=10.0,
+    cutoff_share=0.4,  # short of Nyquist's half, where the filter would do nothing
+    # Soles of one standing person, recovered from video, differ by up to 0.045 m in height.
+    touch_height_m=Ramp(0.03, 0.07),
+    touch_speed_m_s=Ramp(0.1, 0.4),  # a walking foot swings at 2 and more, a shuffling one at 0.5
+    # Walking uses 0.2, dry shoes hold 0.5 to 1.0.
+    friction=0.9,
+    window_s=0.5,
+    # Clean clips stay under 0.0165 rad in any half second, and 95 % of their frames under 1.7 mm;
+    # 1 degree of white noise in every joint is 0.012 rad, 5 mm in the pelvis 3 mm, what is faster
+    # than 10 Hz alone counting.
+    jitter_rad=Ramp(0.01, 0.05),
+    jitter_m=Ramp(0.002, 0.012),
+    # Landing feet reach 0.08 rad, one drop jump's shoulders 0.2; landing pelvises 8 mm.
+    pop_rad=Ramp(0.09, 0.25),
+    pop_m=Ramp(0.01, 0.05),
+    artefact_share=0.7,
+    overlap_m=Ramp(0.03, 0.08),  # flesh gives way, and capsules only stand in for it
+    range_excess_rad=Ramp(0.1, 0.6),  # beyond the table's margin of 10 degrees
+    # Skating at 0.1 should be seen; of 30 clean clips the median one then has a violation of 0.08.
+    slide_m_s=Ramp(0.065, 0.25),
+    penetration_m=Ramp(0.03, 0.1),
+    # In flight phases of captured jumps the needed force is 0.04 to 0.14; hovering needs 1.
+    unsupported_bw=Ramp(0.2, 0.6),
+    # Over captured clips the required centre of pressure lies 0 to 26 mm outside on average; of a
+    # body that leans by 35 degrees, 210 to 690 mm.
+    imbalance_m=Ramp(0.08, 0.3),
+    # Walking 1.2, running 2.5 (Keller 1996), sprinting 3.5 to 4.5; triple jumps land at 7 to 12
+    # (Ramey and Williams 1985, Perttunen 2000), unfiltered.
+    vertical_bw=Ramp(4.0, 8.0),
+    horizontal_bw=Ramp(1.0, 2.5),  # cutting and sprint starts reach 1
+    # 90 s of cycling: 5.9 on average, 11.7 at the peak (JSSM 4:437).
+    power_w_kg=Ramp(8.0, 20.0),
+    peak_power_w_kg=Ramp(60.0, 100.0),  # counter-movement jumps 45 to 60 and more
+    # Laboratory practice allows 5 % of the peak force (Hicks 2015, JBME 137:020905); recovered
+    # motion is noisier.
+    residual_bw=Ramp(0.1, 0.5),
+    residual_moment_bw_m=Ramp(0.1, 0.4),
+)
+"""What `score` means where nothing else is asked for.
+
+Where no source is named, soft ends were set by hand on the clips that README names, and hard ends
+are proposals of this project: neither is calibrated on a set of its own yet. Limits of joint speed
+and torque and ranges of motion are the body's, from `assets/limits.json`."""
