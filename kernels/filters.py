@@ -54,6 +54,16 @@ def low_pass(
     return low_pass_all((values,), mask, fps, cutoff_hz)[0]
 
 
+def gain(
+    frequency_hz: Float[Array, "*any"],
+    fps: Float[Array, "*any"],
+    cutoff_hz: Float[Array, "*any"],
+) -> Float[Array, "*any"]:
+    """What `low_pass` keeps of a wave, far from the ends: a half at the cut-off."""
+    ratio = jnp.sin(jnp.pi * frequency_hz / fps) / jnp.sin(jnp.pi * cutoff_hz / fps)
+    return jnp.where(cutoff_hz < 0.5 * fps, 1.0 / (1.0 + ratio**4), 1.0)
+
+
 def low_pass_all(
     arrays: Sequence[Float[Array, "... B T"]],
     mask: Bool[Array, "B T"],

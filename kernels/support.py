@@ -49,16 +49,24 @@ def hull_distance(query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]) -> 
     Returns:
       Metres: 0 inside and on the edge, infinite where nothing touches.
     """
+    x, y = hull_offset(query, points, touching)
+    square = x * x + y * y
+    distance = jnp.where(square > 0.0, jnp.sqrt(jnp.where(square > 0.0, square, 1.0)), 0.0)
+    return jnp.where(jnp.any(touching, axis=0), distance, jnp.inf)
+
+
+@jax.jit
+def hull_offset(query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]) -> Vec2:
+    """The way from a point to the nearest of the convex hull, by x and y, in metres.
+
+    Zero inside, and where nothing touches. Arguments, method and gradient as for `hull_distance`.
+    """
     fixed = jax.lax.stop_gradient((query, points))
     a, b, share, inside = _nearest_edge(*fixed, touching)
-    any_touching = jnp.any(touching, axis=0)
-    ax, ay = _relative(query, points, a.row, any_touching)
-    bx, by = _relative(query, points, b.row, any_touching)
-    x, y = share * ax + (1.0 - share) * bx, share * ay + (1.0 - share) * by
-    square = x * x + y * y
-    zero = inside | (square == 0.0)
-    distance = jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))
-    return jnp.where(any_touching, distance, jnp.inf)
+    outside = jnp.any(touching, axis=0) & ~inside
+    ax, ay = _relative(query, points, a.row, outside)
+    bx, by = _relative(query, points, b.row, outside)
+    return share * ax + (1.0 - share) * bx, share * ay + (1.0 - share) * by
 
 
 def _nearest_edge(

@@ -67,8 +67,9 @@ class Humanoid:
     speed_limit: Float[Array, "L 2"]
     """Soft and hard limit of each joint's angular speed, in rad/s."""
 
-    torque_limit: Float[Array, "L 2"]
-    """Soft and hard limit of each joint's torque a kilogram of body mass, in N·m/kg."""
+    torque_limit: Float[Array, "L 2 2"]
+    """Soft and hard limit of each joint's torque a kilogram of body mass, in N·m/kg: of those that
+    turn the link about its -x, and about its +x. About other axes the larger counts."""
 
     hinge_axis: Float[Array, "H 3"]
     """Axes of the hinges, in link axes at rest; none where all joints are balls."""

@@ -41,8 +41,9 @@ class Limits:
     speed: Float[np.ndarray, "24 2"]
     """Soft and hard limit of angular speed, in rad/s; infinite for the pelvis (no joint)."""
 
-    torque: Float[np.ndarray, "24 2"]
-    """Soft and hard limit of torque, in N·m/kg; infinite for the pelvis."""
+    torque: Float[np.ndarray, "24 2 2"]
+    """Soft and hard limit of torque on the outer link about -x, and about +x, in N·m/kg; infinite
+    for the pelvis."""
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -58,7 +59,7 @@ def human_limits() -> Limits:
     joints, like = table["joints"], table["like"]
     chains, low, high = [], [], []
     speed = np.full((len(BODY_NAMES), 2), np.inf)
-    torque = np.full((len(BODY_NAMES), 2), np.inf)
+    torque = np.full((len(BODY_NAMES), 2, 2), np.inf)
     for index, name in enumerate(BODY_NAMES):
         prefix, joint = _split(name)
         if name == "pelvis":
@@ -66,6 +67,9 @@ def human_limits() -> Limits:
         row = joints[like.get(joint, joint)]
         speed[index] = np.radians([row["speed_deg_s"][k] for k in ("soft", "hard")])
         torque[index] = [row["torque_nm_kg"][k] for k in ("soft", "hard")]
+        if weaker := row.get("weaker_torque_nm_kg"):
+            way = ("-x", "+x").index(weaker["about"])
+            torque[index, way] = [weaker[k] for k in ("soft", "hard")]
         if joint in joints:
             links = tuple(body_index(prefix + link) for link in joints[joint]["chain"])
             chains.append(RangeChain(links, "xyz".index(joints[joint]["twist_axis"])))

@@ -65,7 +65,7 @@ def from_mujoco(model: mujoco.MjModel) -> Humanoid:
         range_low=jnp.zeros((0, 3)),
         range_high=jnp.zeros((0, 3)),
         speed_limit=jnp.full((n, 2), jnp.inf),
-        torque_limit=jnp.full((n, 2), jnp.inf),
+        torque_limit=jnp.full((n, 2, 2), jnp.inf),
         rest_quat=jnp.asarray(SO3.from_rotmat(frames.turn)),
         body_names=tuple(model.body(b).name or f"body{b}" for b in frames.order),
         parents=tuple(frames.parents),

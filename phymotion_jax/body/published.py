@@ -70,7 +70,7 @@ def published_humanoid(*, soles: bool = False) -> Humanoid:
         range_low=jnp.asarray(limits.low - limits.margin),
         range_high=jnp.asarray(limits.high + limits.margin),
         speed_limit=jnp.full((N_BODIES, 2), jnp.inf),
-        torque_limit=jnp.asarray(np.stack([torque, torque], axis=1)),
+        torque_limit=jnp.asarray(np.broadcast_to(torque[:, None, None], (len(torque), 2, 2))),
         hinge_axis=jnp.tile(jnp.eye(3), (N_BODIES - 1, 1)),
         hinge_range=jnp.asarray(hinge_range),
         armature=jnp.asarray(np.array([0.0, *(row["armature"] for row in moving)])),

@@ -18,7 +18,7 @@ def torque(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation:
     """Torque of the worst joint over its hard limit; twice the limit is 1."""
     del preset  # the limits are the body's
     mass = (state.weight / -GRAVITY[2])[None]
-    limit = unstack(humanoid.torque_limit)[1]
+    limit = unstack(jnp.max(humanoid.torque_limit, axis=-2))[1]
     # Divided twice: the pelvis' infinite limit times the mass has no gradient.
     excess = jnp.clip(norm(state.wrenches.moment) / mass / limit - 1.0, 0.0, 1.0)
     return Violation(jnp.max(excess, axis=0), excess, tuple(range(humanoid.n_links)))

@@ -7,17 +7,24 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.kernels.support import hull_distance
 from phymotion_jax.kernels.tree import take_rows
 from phymotion_jax.kernels.vectors import norm
 from phymotion_jax.kernels.windows import moving_sum
-from phymotion_jax.loads import needed_wrench
 from phymotion_jax.parts.violation import Violation, whole_body
-from phymotion_jax.physical.ramps import ramp
+from phymotion_jax.physical.ramps import ramp, worst
 from phymotion_jax.physical.scene import Scene
 from phymotion_jax.presets import PhysicalPreset, Ramp
 
-_SLIDE_WINDOW_S = 1.0
+_CHORD_S = 0.2
+"""Long enough for noise to be small beside a slide, short enough to see a foot that shuffles."""
+
+_MILLIMETRE = 1e-3
+"""Rounds off the square root at nothing, where it has no slope."""
+
+_CHORD_NOISE = 1.15
+"""Root mean square of the distance on the floor between two places, for one of noise in a place."""
+
+_WINDOW_S = 1.0
 """Long enough that what a foot shifts as it takes its load counts little beside skating."""
 
 _SHORTEST_STANCE_S = 0.3
@@ -29,24 +36,60 @@ _LOADED_BW = 0.1
 _RISING = Ramp(0.1, 0.4)
 """Vertical speed of a foot, in m/s, at which it ceases to stand."""
 
-_HELD_BW = 0.2
-"""Below this vertical force a centre of pressure means nothing."""
+_LOWEST_M = 0.03
+"""Height over the lowest point at which another carries 1/e of it, where air carries both."""
 
 
 def slip(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
     """Speed at which the worse foot slides while it is loaded.
 
     A foot moves as those of its points do that carry, each by its share, so that rolling over it
-    moves nothing. Steps are added as vectors: noise cancels, sliding does not.
+    moves nothing. Steps are added as vectors: noise cancels, sliding does not. A body that is held
+    up by nothing is taken to stand on its lowest points: hovering does not excuse from sliding.
     """
-    rows = jnp.stack([ramp(_slide(scene, sole), preset.slide_m_s) for sole in humanoid.feet])
+    rows = ramp(slide_speed(scene, humanoid, preset), preset.slide_m_s, preset.smooth)
     links = tuple(humanoid.contact_link[sole[0]] for sole in humanoid.feet)
-    return Violation(jnp.max(rows, axis=0), rows, links)
+    return Violation(worst(rows, preset.smooth), rows, links)
 
 
-def _slide(scene: Scene, sole: tuple[int, ...]) -> Float[Array, "B T"]:
+def slide_speed(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Float[Array, "2 B T"]:
+    """Speed at which each foot slides, in m/s, over the time within a second that it stands.
+
+    The mean of its chords: the ways between the ends of a fifth of a second, which a shuffle to and
+    fro, or on a circle, does not shorten as it would that of the whole second.
+    """
     state = scene.state
+    held = ramp(unsupported(scene), preset.unsupported_bw, preset.smooth)
+    # Noise adds to the square of a chord: what jitter alone would make is taken off it.
+    noise = _CHORD_NOISE * scene.roughness.place_noise
+
+    def of(sole: tuple[int, ...]) -> Array:
+        way_x, way_y, stands = (
+            moving_sum(c, state.mask, state.fps, _CHORD_S) for c in _steps(scene, sole, held)
+        )
+        square = way_x**2 + way_y**2 - (noise * stands / (_CHORD_S * state.fps)) ** 2
+        chord = jnp.sqrt(jnp.maximum(square, 0.0) + _MILLIMETRE**2) - _MILLIMETRE
+        way, stood = (moving_sum(c, state.mask, state.fps, _WINDOW_S) for c in (chord, stands))
+        return way / jnp.maximum(stood / state.fps, _SHORTEST_STANCE_S * _CHORD_S * state.fps)
+
+    return jnp.stack([of(sole) for sole in humanoid.feet])
+
+
+def _steps(
+    scene: Scene, sole: tuple[int, ...], held: Float[Array, "B T"]
+) -> tuple[Float[Array, "B T"], Float[Array, "B T"], Float[Array, "B T"]]:
+    """Way of a foot along x and y to the next frame, by how much it stands, and that.
+
+    Args:
+      scene: with its forces.
+      sole: its points.
+      held: body weights that nothing carries: the lowest points have them.
+    """
+    state = scene.state
+    height = take_rows(state.points[2], sole)
+    lowest = jnp.min(state.points[2], axis=0)
     load = take_rows(scene.loads.ground.forces[2], sole)
+    load = load + held * jnp.exp((lowest - height) / _LOWEST_M)
     load = jnp.minimum(load[..., 1:], load[..., :-1])
     total = jnp.sum(load, axis=0)
     share = load / (total + 1e-6)
@@ -56,55 +99,29 @@ def _slide(scene: Scene, sole: tuple[int, ...]) -> Float[Array, "B T"]:
         for rows in (take_rows(c, sole) for c in state.points)
     )
     # A foot that comes down or takes off does not stand yet, or any more.
-    stands = jnp.minimum(total / _LOADED_BW, 1.0) * (1.0 - ramp(jnp.abs(rise) * state.fps, _RISING))
-    way_x, way_y, loaded = (
-        moving_sum(jnp.pad(c, ((0, 0), (0, 1))), state.mask, state.fps, _SLIDE_WINDOW_S)
-        for c in (stands * x, stands * y, jnp.where(both, stands, 0.0))
-    )
-    way = norm((way_x, way_y, jnp.zeros_like(way_x)))
-    return way / jnp.maximum(loaded / state.fps, _SHORTEST_STANCE_S)
+    level = 1.0 - ramp(jnp.abs(rise) * state.fps, _RISING)
+    stands = jnp.where(both, jnp.minimum(total / _LOADED_BW, 1.0) * level, 0.0)
+    return tuple(jnp.pad(c, ((0, 0), (0, 1))) for c in (stands * x, stands * y, stands))  # pyright: ignore
 
 
 def ground_penetration(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
     """Depth of the lowest point of the body below the floor."""
-    depth = -scene.state.points[2]
-    rows = ramp(depth, preset.penetration_m)
-    return Violation(jnp.max(rows, axis=0), rows, humanoid.contact_link)
+    rows = ramp(-scene.state.points[2], preset.penetration_m, preset.smooth)
+    return Violation(worst(rows, preset.smooth), rows, humanoid.contact_link)
 
 
 def floating(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
     """Force that the body needs while nothing is there to give it: support out of thin air."""
     del humanoid
-    airborne = 1.0 - jnp.max(scene.touch, axis=0)
-    needed = norm(scene.loads.ground.residual_force)
-    return whole_body(airborne * ramp(needed, preset.unsupported_bw))
+    return whole_body(ramp(unsupported(scene), preset.unsupported_bw, preset.smooth))
+
+
+def unsupported(scene: Scene) -> Float[Array, "B T"]:
+    """Force needed while nothing touches, in body weights."""
+    return (1.0 - jnp.max(scene.touch, axis=0)) * norm(scene.loads.ground.residual_force)
 
 
 def balance(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
-    """Distance of the centre of pressure that the motion requires from the support polygon.
-
-    Nothing is required while the body is in the air, or weighs next to nothing.
-    """
+    """Distance of the centre of pressure that the motion requires from the support polygon."""
     del humanoid
-    state = scene.state
-    cop, up = required_cop(scene)
-    touches = scene.touch > 0.0
-    away = hull_distance(cop, state.points[:2], touches)
-    stands = jnp.any(touches, axis=0) & (up > _HELD_BW)
-    out = jnp.where(stands, away, 0.0)
-    return whole_body(ramp(jnp.where(jnp.isfinite(out), out, 0.0), preset.imbalance_m))
-
-
-def required_cop(scene: Scene) -> tuple[tuple[Array, Array], Float[Array, "B T"]]:
-    """Where on the floor one force would give the needed moment, and its vertical part.
-
-    The zero-moment point (Vukobratović 2004), in metres; force in body weights. Where the force is
-    small the point is of no use, and finite.
-    """
-    state = scene.state
-    force, moment = needed_wrench(state)
-    drop = state.floor[:, None] - state.com[2]
-    up = jnp.where(force[2] > _HELD_BW, force[2], 1.0)
-    x = state.com[0] + (drop * force[0] - moment[1]) / up
-    y = state.com[1] + (drop * force[1] + moment[0]) / up
-    return (x, y), force[2]
+    return whole_body(ramp(scene.imbalance, preset.imbalance_m, preset.smooth))

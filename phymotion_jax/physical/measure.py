@@ -34,8 +34,8 @@ _PARTS: dict[str, Callable[[Scene, Humanoid, PhysicalPreset], Violation]] = {
 }
 
 
-_FORCES = ("con.balance", "dyn.torque", "dyn.grf", "dyn.effort", "dyn.residual")
-"""Parts that second differences decide: where those are an artefact's, they say little."""
+_FORCES = ("con.slip", "con.balance", "dyn.torque", "dyn.grf", "dyn.effort", "dyn.residual")
+"""Parts that differences between frames decide: an artefact's say little of them."""
 
 
 def measure_physical(

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from phymotion_jax.kernels.filters import low_pass_motion
+from phymotion_jax.dynamics import GRAVITY
+from phymotion_jax.kernels.filters import gain, low_pass_motion
 from phymotion_jax.kernels.vectors import Quat, Vec, norm, quat_conj, quat_log, quat_mul, sub
 from phymotion_jax.kernels.windows import moving_sum
 from phymotion_jax.physical.ramps import ramp
@@ -14,6 +15,16 @@ from phymotion_jax.presets import PhysicalPreset
 
 _POWER = 8
 """The norm that stands for a maximum: one frame of sixteen at half a second weighs all the same."""
+
+_COM_LEVER_M = 0.25
+"""How far noise of one radian in every joint moves the centre of mass: 1 degree in all of them
+disturbs the forces as 5 mm in the pelvis do."""
+
+_FOOT_LEVER_M = 1.4
+"""How far it moves a foot: 0.95, 0.9 and 0.45 m from pelvis, hip and knee, squares added."""
+
+_BINS = 64
+"""Frequencies that stand for all."""
 
 
 class Roughness(NamedTuple):
@@ -25,8 +36,20 @@ class Roughness(NamedTuple):
     root: Float[Array, "B T"]
     """Distance by which the pelvis is off its low-passed path, in metres."""
 
+    jitter_rad: Float[Array, "B T"]
+    """Root mean square of the angle over joints and the window around a frame."""
+
+    jitter_m: Float[Array, "B T"]
+    """The same of the distance."""
+
     artefact: Float[Array, "B T"]
     """How far what is within half a window of a frame is an artefact, from 0 to 1."""
+
+    force_noise: Float[Array, "B T"]
+    """Force that jitter alone would seem to need, root mean square, in body weights."""
+
+    place_noise: Float[Array, "B T"]
+    """How far jitter alone would move a low-passed foot, root mean square, in metres."""
 
 
 def roughness(
@@ -34,6 +57,7 @@ def roughness(
     quat: Quat,
     mask: Bool[Array, "B T"],
     fps: Float[Array, "B 1"],
+    forces_hz: Float[Array, "B 1"],
     preset: PhysicalPreset,
 ) -> Roughness:
     """Judge what a low-pass takes away that leaves all that bodies do.
@@ -47,26 +71,59 @@ def roughness(
       quat: raw local rotations, ``(links, B, T)``.
       mask: real frames.
       fps: frames a second.
+      forces_hz: cut-off of the motion that forces are worked out from.
       preset: its artefact settings.
     """
+    smooth, window = preset.smooth, (mask, fps, preset.window_s)
     cutoff = jnp.minimum(preset.artefact_hz, preset.cutoff_share * fps)
     smooth_pos, smooth_quat = low_pass_motion(root_pos, quat, mask, fps, cutoff)
-    # At low frame rates the cut-off is lower, and more of what bodies do lies above it: amplitudes
-    # of bounded accelerations fall with the square of the frequency.
-    share = (cutoff / preset.artefact_hz) ** 2
-    rotation = share * norm(quat_log(quat_mul(quat_conj(smooth_quat), quat)))
-    root = share * norm(sub(root_pos, smooth_pos))[0]
+    rotation = norm(quat_log(quat_mul(quat_conj(smooth_quat), quat)))
+    root = norm(sub(root_pos, smooth_pos))[0]
     rotation, root = jax.lax.optimization_barrier(
         (jnp.where(mask, rotation, 0.0), jnp.where(mask, root, 0.0))
     )
-    pop = jnp.maximum(ramp(jnp.max(rotation, axis=0), preset.pop_rad), ramp(root, preset.pop_m))
-    window = (mask, fps, preset.window_s)
+    # At low frame rates the cut-off is lower, and more of what bodies do lies above it: amplitudes
+    # of bounded accelerations fall with the square of the frequency.
+    share = (cutoff / preset.artefact_hz) ** 2
+    jitter_rad = _rms(jnp.mean(rotation**2, axis=0), *window)
+    jitter_m = _rms(root**2, *window)
+    pop = jnp.maximum(
+        ramp(share * jnp.max(rotation, axis=0), preset.pop_rad, smooth),
+        ramp(share * root, preset.pop_m, smooth),
+    )
     jitter = jnp.maximum(
-        ramp(_rms(jnp.mean(rotation**2, axis=0), *window), preset.jitter_rad),
-        ramp(_rms(root**2, *window), preset.jitter_m),
+        ramp(share * jitter_rad, preset.jitter_rad, smooth),
+        ramp(share * jitter_m, preset.jitter_m, smooth),
     )
     near = jnp.minimum(_positive_power(moving_sum(pop**_POWER, *window), 1.0 / _POWER), 1.0)
-    return Roughness(rotation, root, jnp.maximum(near, jitter))
+    place, acceleration = _left_of_noise(fps, forces_hz, cutoff)
+
+    def noise(lever: float) -> Array:
+        return _positive_power(jitter_m**2 + (lever * jitter_rad) ** 2, 0.5)
+
+    return Roughness(
+        share * rotation,
+        share * root,
+        share * jitter_rad,
+        share * jitter_m,
+        jnp.maximum(near, jitter),
+        acceleration / -GRAVITY[2] * noise(_COM_LEVER_M),
+        place * noise(_FOOT_LEVER_M),
+    )
+
+
+def _left_of_noise(
+    fps: Float[Array, "B 1"], below: Float[Array, "B 1"], above: Float[Array, "B 1"]
+) -> tuple[Float[Array, "B 1"], Float[Array, "B 1"]]:
+    """What white noise leaves behind one low-pass, for a unit of what it has above another: itself,
+    and its second differences in 1/s²; root mean squares."""
+    turn = (jnp.arange(_BINS) + 0.5) / _BINS * jnp.pi  # a frame, up to Nyquist's
+    frequency = turn * fps / (2.0 * jnp.pi)
+    kept = gain(frequency, fps, below)
+    bend = kept * (2.0 * jnp.sin(0.5 * turn) * fps) ** 2
+    seen = 1.0 - gain(frequency, fps, above)
+    power, bent, known = (jnp.mean(c**2, axis=1, keepdims=True) for c in (kept, bend, seen))
+    return jnp.sqrt(power / known), jnp.sqrt(bent / known)
 
 
 def _rms(

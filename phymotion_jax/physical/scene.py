@@ -19,6 +19,7 @@ from phymotion_jax.kernels.vectors import (
 )
 from phymotion_jax.loads import Loads, ground_loads
 from phymotion_jax.motion import MotionBatch
+from phymotion_jax.physical.balance import imbalance
 from phymotion_jax.physical.ramps import ramp
 from phymotion_jax.physical.roughness import Roughness, roughness
 from phymotion_jax.presets import PhysicalPreset
@@ -37,8 +38,27 @@ class Scene(NamedTuple):
     loads: Loads
     """Ground forces, what they leave over, and joint moments with them at work."""
 
+    imbalance: Float[Array, "B T"]
+    """How far outside the support polygon the required centre of pressure stays, in metres."""
+
     roughness: Roughness
     """What of the motion is faster than bodies move."""
+
+    @property
+    def force_noise(self) -> Float[Array, "B T"]:
+        """Force that jitter alone would seem to need, in body weights."""
+        return self.roughness.force_noise
+
+    @property
+    def moment_noise(self) -> Float[Array, "B T"]:
+        """What that force does about the floor, in body weights times metres: also how far it
+        moves the centre of pressure, in metres."""
+        return self.force_noise * self.com_height
+
+    @property
+    def com_height(self) -> Float[Array, "B T"]:
+        """Height of the centre of mass over the floor, in metres."""
+        return self.state.com[2] - self.state.floor[:, None]
 
 
 def scene(
@@ -52,22 +72,16 @@ def scene(
     fps = batch.fps[:, None]
     raw: Quat = quat_normalize(unstack_frames(batch.joint_quat))
     raw_root: Vec = tuple(batch.root_pos[None, ..., k] for k in range(3))  # pyright: ignore
-    limit = preset.cutoff_share * fps
-    root, quat = low_pass_motion(
-        raw_root, raw, batch.mask, fps, jnp.minimum(preset.cutoff_hz, limit)
-    )
-    rough = roughness(raw_root, raw, batch.mask, fps, preset)
+    cutoff = jnp.minimum(preset.cutoff_hz, preset.cutoff_share * fps)
+    root, quat = low_pass_motion(raw_root, raw, batch.mask, fps, cutoff)
+    rough = roughness(raw_root, raw, batch.mask, fps, cutoff, preset)
     state = moving_body(
         batch, humanoid, joints=rates_of(quat, root, batch.mask, fps), backend=backend, floor=floor
     )
     touch = jax.lax.optimization_barrier(_touch(state, preset))
     loads = ground_loads(state, humanoid, touch, friction=preset.friction)
-    return Scene(
-        state,
-        touch,
-        jax.lax.optimization_barrier(loads),
-        rough,
-    )
+    loads, out = jax.lax.optimization_barrier((loads, imbalance(state, touch)))
+    return Scene(state, touch, loads, out, rough)
 
 
 def _touch(state: State, preset: PhysicalPreset) -> Float[Array, "P B T"]:
@@ -76,10 +90,10 @@ def _touch(state: State, preset: PhysicalPreset) -> Float[Array, "P B T"]:
     What stands best is the slowest of the points that are near: a swinging foot is faster than the
     standing one however low it passes, and all of a body that skates has one speed.
     """
-    near = 1.0 - ramp(state.points[2], preset.touch_height_m)
+    near = 1.0 - ramp(state.points[2], preset.touch_height_m, preset.smooth)
     velocity, _ = linear_rates(state.points, state.mask, state.fps)
     speed = norm((velocity[0], velocity[1], jnp.zeros_like(velocity[0])))
     slowest = jnp.min(jnp.where(near > 0.5, speed, jnp.inf), axis=0)
     slowest = jnp.where(jnp.isfinite(slowest), slowest, 0.0)
-    stands = 1.0 - ramp(speed - slowest, preset.touch_speed_m_s)
+    stands = 1.0 - ramp(speed - slowest, preset.touch_speed_m_s, preset.smooth)
     return jnp.where(state.mask, near * stands, 0.0)

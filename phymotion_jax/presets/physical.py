@@ -94,6 +94,9 @@ class PhysicalPreset(Preset):
     residual_moment_bw_m: Ramp
     """Moment that it could not, in body weights times metres."""
 
+    smooth: bool = False
+    """Ramps without bends and soft maxima, for gradients: no slope is zero or jumps there."""
+
     @property
     def axes(self) -> Axes:
         """Four parts an axis."""
@@ -125,8 +128,8 @@ PHYSICAL = PhysicalPreset(
     # Clean clips stay under 0.0165 rad in any half second, and 95 % of their frames under 1.7 mm;
     # 1 degree of white noise in every joint is 0.012 rad, 5 mm in the pelvis 3 mm, what is faster
     # than 10 Hz alone counting.
-    jitter_rad=Ramp(0.01, 0.05),
-    jitter_m=Ramp(0.002, 0.012),
+    jitter_rad=Ramp(0.01, 0.035),
+    jitter_m=Ramp(0.002, 0.008),
     # Landing feet reach 0.08 rad, one drop jump's shoulders 0.2; landing pelvises 8 mm.
     pop_rad=Ramp(0.09, 0.25),
     pop_m=Ramp(0.01, 0.05),
@@ -140,7 +143,7 @@ PHYSICAL = PhysicalPreset(
     unsupported_bw=Ramp(0.2, 0.6),
     # Over captured clips the required centre of pressure lies 0 to 26 mm outside on average; of a
     # body that leans by 35 degrees, 210 to 690 mm.
-    imbalance_m=Ramp(0.08, 0.3),
+    imbalance_m=Ramp(0.1, 0.4),
     # Walking 1.2, running 2.5 (Keller 1996), sprinting 3.5 to 4.5; triple jumps land at 7 to 12
     # (Ramey and Williams 1985, Perttunen 2000), unfiltered.
     vertical_bw=Ramp(4.0, 8.0),
@@ -150,8 +153,8 @@ PHYSICAL = PhysicalPreset(
     peak_power_w_kg=Ramp(60.0, 100.0),  # counter-movement jumps 45 to 60 and more
     # Laboratory practice allows 5 % of the peak force (Hicks 2015, JBME 137:020905); recovered
     # motion is noisier.
-    residual_bw=Ramp(0.1, 0.5),
-    residual_moment_bw_m=Ramp(0.1, 0.4),
+    residual_bw=Ramp(0.06, 0.4),
+    residual_moment_bw_m=Ramp(0.06, 0.3),
 )
 """What `score` means where nothing else is asked for.
 

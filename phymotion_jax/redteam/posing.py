@@ -83,6 +83,8 @@ def reach(
     bones: tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]],
     hinge: Float[np.ndarray, "3"],
     target: Float[np.ndarray, "T 3"],
+    *,
+    backwards: bool = False,
 ) -> tuple[Float[np.ndarray, "T 4"], Float[np.ndarray, "T 4"]]:
     """Rotations of a limb of two bones that put its end on a target.
 
@@ -96,6 +98,7 @@ def reach(
       bones: from root to hinge in the upper bone's frame, from hinge to end in the lower's, metres.
       hinge: unit axis of the hinge in the upper bone's frame; turning about it folds the limb.
       target: from the limb's root, in metres.
+      backwards: fold the other way.
 
     Returns:
       `upper` and `lower` anew.
@@ -107,19 +110,29 @@ def reach(
     c, s = b @ a - k, np.cross(hinge, b) @ a
     square = (target**2).sum(axis=1) - a @ a - bones[1] @ bones[1]
     share = (0.5 * square - k) / np.hypot(c, s)
-    fold = np.arctan2(s, c) + np.arccos(np.clip(share, np.cos(_MOST_FOLDED), 1.0))
+    folded = np.arccos(np.clip(share, np.cos(_MOST_FOLDED), 1.0))
+    fold = np.arctan2(s, c) + (-folded if backwards else folded)
     lower = SO3.multiply(about(hinge, fold), lower)
     end = turned(upper, bones[0] + turned(lower, bones[1]))
     return SO3.multiply(_shortest_turn(end, target), upper), lower
 
 
 def with_feet(
-    motion: Motion, root_pos: Float[np.ndarray, "T 3"], lift: Float[np.ndarray, " T"]
+    motion: Motion,
+    root_pos: Float[np.ndarray, "T 3"],
+    lift: Float[np.ndarray, " T"],
+    backwards: int | None = None,
 ) -> Motion:
     """The clip with its pelvis elsewhere and its feet as they were, but lifted; legs give way.
 
     Feet keep their rotation in the world. Knees fold by at most 140 degrees: beyond, feet fall
     short. Frames on which neither moves stay exactly as they were.
+
+    Args:
+      motion: any clip.
+      root_pos: new positions of the pelvis.
+      lift: of both feet, in metres.
+      backwards: a knee that is to fold the wrong way, on every frame.
     """
     pose, offset = forward(motion), offsets(motion)
     links = {}
@@ -129,12 +142,16 @@ def with_feet(
         target[:, 2] += lift
         lower = motion.joint_quat[:, knee].astype(np.float64)
         bones = offset[knee], offset[ankle]
-        thigh, shank = reach(pose.quat[:, hip], lower, bones, UNIT_X, target)
-        links[hip] = SO3.multiply(SO3.inverse(pose.quat[:, 0]), thigh)
-        links[knee] = shank
-        links[ankle] = SO3.multiply(SO3.inverse(SO3.multiply(thigh, shank)), pose.quat[:, ankle])
-    for link, quat in links.items():  # a knee that is bent backwards would come out bent forwards
-        links[link] = np.where(still[:, None], motion.joint_quat[:, link], quat)
+        wrong = knee == backwards
+        thigh, shank = reach(pose.quat[:, hip], lower, bones, UNIT_X, target, backwards=wrong)
+        new = {
+            hip: SO3.multiply(SO3.inverse(pose.quat[:, 0]), thigh),
+            knee: shank,
+            ankle: SO3.multiply(SO3.inverse(SO3.multiply(thigh, shank)), pose.quat[:, ankle]),
+        }
+        for link, quat in new.items():  # a knee bent backwards would come out bent forwards
+            kept = still[:, None] & (not wrong)
+            links[link] = np.where(kept, motion.joint_quat[:, link], quat)
     return with_links(motion, links).replace(root_pos=root_pos.astype(np.float32))
 
 

@@ -81,8 +81,8 @@ _TABLE = (
         paths.moonwalk, "travel",
     ),
     Violation(
-        "spin", "contact", ("con.slip", "dyn.torque"), (1.0, 3.0, 6.0), "rev/s",
-        "a turn on both feet slips at any rate; a skater's record is 5 to 6, from memory",
+        "spin", "dynamic", ("dyn.torque", "dyn.residual", "con.slip"), (1.0, 3.0, 6.0), "rev/s",
+        "hands fly out with 14 g at 2; a skater's record, arms drawn in, is 5 to 6, from memory",
         turns.spin, "stance",
     ),
     Violation(
@@ -138,7 +138,7 @@ _TABLE = (
         timing.too_fast, "movement",
     ),
     Violation(
-        "slowed_jump", "dynamic", ("dyn.residual", "con.float"), (1.5, 2.0, 3.0), "times",
+        "slowed_jump", "contact", ("con.float", "dyn.residual"), (1.5, 2.0, 3.0), "times",
         "a flight in slow motion is held up by 0.56, 0.75 and 0.89 of the body's weight",
         timing.slowed_jump, "flight",
     ),

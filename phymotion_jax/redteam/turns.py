@@ -18,6 +18,7 @@ from phymotion_jax.redteam.edits import (
     with_links,
 )
 from phymotion_jax.redteam.posing import (
+    LEGS,
     UNIT_X,
     UNIT_Y,
     UNIT_Z,
@@ -26,6 +27,7 @@ from phymotion_jax.redteam.posing import (
     offsets,
     reach,
     turned,
+    with_feet,
 )
 
 _LIMBS = tuple(
@@ -39,6 +41,10 @@ _ROTATING = 22
 
 _ARM_DOWN = np.radians(70.0)
 """From the T-pose to an arm that hangs a little off the body: the hand comes from the front."""
+
+
+_DOWN_M = 0.05
+"""An ankle this little above its lowest is that of a foot on the floor."""
 
 
 def _sided(joint: str, side: int) -> int:
@@ -89,8 +95,27 @@ def pop(motion: Motion, angle: float, seed: int = 0) -> Motion:
 
 
 def knee_backwards(motion: Motion, angle: float, seed: int = 0) -> Motion:
-    """One knee bends the wrong way by degrees, in the middle half: an even seed takes the left."""
-    return _bent(motion, {_sided("knee", side_of(seed)): -UNIT_X}, angle)
+    """One knee bends the wrong way, by degrees or more, on every frame: an even seed, the left.
+
+    The feet stay where they are, and the pelvis comes down as far as that takes: all else is as
+    possible as it was.
+    """
+    leg = LEGS[0 if side_of(seed) > 0 else 1]
+    root = motion.root_pos - _drop(motion, leg, np.radians(angle)) * UP
+    return with_feet(motion, root, np.zeros(motion.n_frames), backwards=leg[1])
+
+
+def _drop(motion: Motion, leg: tuple[int, int, int], angle: float) -> float:
+    """How far a hip must come down until the leg is as short as one that is bent by an angle, on
+    all frames on which its foot is down."""
+    hip, knee, ankle = leg
+    offset, pos = offsets(motion), forward(motion).pos
+    shank = turned(about(-UNIT_X, np.full(1, angle)), offset[ankle])[0]
+    length = np.linalg.norm(offset[knee] + shank)
+    apart = pos[:, hip] - pos[:, ankle]
+    down = pos[:, ankle, 2] < pos[:, ankle, 2].min() + _DOWN_M
+    level = np.maximum(length**2 - (apart[:, :2] ** 2).sum(axis=1), 0.0)
+    return float(np.maximum(apart[:, 2] - np.sqrt(level), 0.0)[down].max())
 
 
 def elbow_backwards(motion: Motion, angle: float, seed: int = 0) -> Motion:

@@ -58,7 +58,7 @@ def _parts(seen: Scene, preset: ReferencePreset) -> tuple[dict[str, Violation], 
         "con.ground_penetration": parts.ground_penetration(seen, preset),
         "con.float": parts.floating(seen, preset),
         "con.balance": balance,
-        "dyn.torque": parts.torque(seen, preset, body.torque_limit[:, 1] * body.total_mass),
+        "dyn.torque": parts.torque(seen, preset, body.torque_limit[:, 0, 1] * body.total_mass),
         "dyn.grf": forces,
         "dyn.effort": effort,
     }

@@ -1,0 +1,48 @@
+"""Where the ground's force would have to enter, and how far that is from what stands there."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from phymotion_jax.kernels.support import hull_offset
+from phymotion_jax.kernels.vectors import norm
+from phymotion_jax.kernels.windows import moving_sum
+from phymotion_jax.loads import needed_wrench
+from phymotion_jax.state import State
+
+_FALL_S = 0.3
+"""Time in which an inverted pendulum of the height of a body's centre of mass falls e times as far:
+√(h / g), with h = 0.9 m."""
+
+_HELD_BW = 0.2
+"""Below this vertical force a centre of pressure means nothing."""
+
+
+def imbalance(state: State, touch: Float[Array, "P B T"]) -> Float[Array, "B T"]:
+    """How far outside the support polygon the required centre of pressure lies, in metres.
+
+    Averaged as a vector, by the load, over the time in which a body begins to fall: what comes and
+    goes faster than that is a force that is missing, which `dyn.residual` counts, and no loss of
+    balance. Nothing is required while the body is in the air, or weighs next to nothing.
+    """
+    cop, up = required_cop(state)
+    touches = touch > 0.0
+    x, y = hull_offset(cop, state.points[:2], touches)
+    load = jnp.where(jnp.any(touches, axis=0) & (up > _HELD_BW), up, 0.0)
+    window = (state.mask, state.fps, _FALL_S)
+    x, y, load = (moving_sum(c, *window) for c in (load * x, load * y, load))
+    # The small load keeps one frame's touch from standing for the whole window.
+    return norm((x, y, jnp.zeros_like(x))) / (load + 0.1 * _FALL_S * state.fps)
+
+
+def required_cop(state: State) -> tuple[tuple[Array, Array], Float[Array, "B T"]]:
+    """Where on the floor one force would give the needed moment, and its vertical part.
+
+    The zero-moment point (Vukobratović 2004), in metres; force in body weights. Where the force is
+    small the point is of no use, and finite.
+    """
+    force, moment = needed_wrench(state)
+    drop = state.floor[:, None] - state.com[2]
+    up = jnp.where(force[2] > _HELD_BW, force[2], 1.0)
+    x = state.com[0] + (drop * force[0] - moment[1]) / up
+    y = state.com[1] + (drop * force[1] + moment[0]) / up
+    return (x, y), force[2]
