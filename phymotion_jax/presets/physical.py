@@ -1,6 +1,8 @@
 """Twelve parts that separate what bodies do from what they cannot."""
 
+import json
 from dataclasses import dataclass
+from importlib.resources import files
 
 from phymotion_jax.presets.base import Axes, Preset
 
@@ -110,6 +112,15 @@ class PhysicalPreset(Preset):
         }
 
 
+CALIBRATION = json.loads(files("phymotion_jax.assets").joinpath("calibration.json").read_text())
+"""What clean captures do, by `assets/calibrate.py`."""
+
+
+def _from_clean(name: str, hard: float) -> Ramp:
+    """A ramp that begins where clean captures end."""
+    return Ramp(CALIBRATION["quantities"][name]["soft"], hard)
+
+
 PHYSICAL = PhysicalPreset(
     name="physical",
     # At 8 Hz the force of walking is a little nearer to the plates' (0.041 for 0.044 body weights),
@@ -125,25 +136,24 @@ PHYSICAL = PhysicalPreset(
     # Walking uses 0.2, dry shoes hold 0.5 to 1.0.
     friction=0.9,
     window_s=0.5,
-    # Clean clips stay under 0.0165 rad in any half second, and 95 % of their frames under 1.7 mm;
-    # 1 degree of white noise in every joint is 0.012 rad, 5 mm in the pelvis 3 mm, what is faster
-    # than 10 Hz alone counting.
-    jitter_rad=Ramp(0.01, 0.035),
-    jitter_m=Ramp(0.002, 0.008),
-    # Landing feet reach 0.08 rad, one drop jump's shoulders 0.2; landing pelvises 8 mm.
-    pop_rad=Ramp(0.09, 0.25),
-    pop_m=Ramp(0.01, 0.05),
+    # White noise of 1 degree in every joint is 0.012 rad, 5 mm in the pelvis 4 mm, what is faster
+    # than 10 Hz alone counting: twice and three times that is more than recovery excuses.
+    jitter_rad=_from_clean("jitter_rad", 0.035),
+    jitter_m=_from_clean("jitter_m", 0.008),
+    # At 30 frames a second a joint that is off by 0.25 rad for one frame turns at 860 degrees a
+    # second, there and back; a pelvis that is off by 5 cm, at 9 g.
+    pop_rad=_from_clean("pop_rad", 0.25),
+    pop_m=_from_clean("pop_m", 0.05),
     artefact_share=0.7,
-    overlap_m=Ramp(0.03, 0.08),  # flesh gives way, and capsules only stand in for it
-    range_excess_rad=Ramp(0.1, 0.6),  # beyond the table's margin of 10 degrees
-    # Skating at 0.1 should be seen; of 30 clean clips the median one then has a violation of 0.08.
-    slide_m_s=Ramp(0.065, 0.25),
-    penetration_m=Ramp(0.03, 0.1),
-    # In flight phases of captured jumps the needed force is 0.04 to 0.14; hovering needs 1.
-    unsupported_bw=Ramp(0.2, 0.6),
-    # Over captured clips the required centre of pressure lies 0 to 26 mm outside on average; of a
-    # body that leans by 35 degrees, 210 to 690 mm.
-    imbalance_m=Ramp(0.1, 0.4),
+    overlap_m=_from_clean("overlap_m", 0.08),
+    range_excess_rad=_from_clean("range_excess_rad", 0.6),  # beyond the table's margin of 10 degrees
+    # A shuffling foot is dragged at some 0.5.
+    slide_m_s=_from_clean("slide_m_s", 0.25),
+    penetration_m=Ramp(0.02, 0.1),  # in stance, soles of laboratory fits lie within 0.02
+    # Hovering needs 1, a fall in slow motion at half the speed 0.75.
+    unsupported_bw=_from_clean("unsupported_bw", 0.6),
+    # Of a body that leans by 35 degrees it lies 0.21 to 0.69 outside.
+    imbalance_m=_from_clean("imbalance_m", 0.4),
     # Walking 1.2, running 2.5 (Keller 1996), sprinting 3.5 to 4.5; triple jumps land at 7 to 12
     # (Ramey and Williams 1985, Perttunen 2000), unfiltered.
     vertical_bw=Ramp(4.0, 8.0),
@@ -151,13 +161,13 @@ PHYSICAL = PhysicalPreset(
     # 90 s of cycling: 5.9 on average, 11.7 at the peak (JSSM 4:437).
     power_w_kg=Ramp(8.0, 20.0),
     peak_power_w_kg=Ramp(60.0, 100.0),  # counter-movement jumps 45 to 60 and more
-    # Laboratory practice allows 5 % of the peak force (Hicks 2015, JBME 137:020905); recovered
-    # motion is noisier.
-    residual_bw=Ramp(0.06, 0.4),
-    residual_moment_bw_m=Ramp(0.06, 0.3),
+    # Laboratory practice allows 5 % of the peak force, and of it 1 % of the height of the centre of
+    # mass as a moment (Hicks 2015, JBME 137:020905, from memory); recovered motion is noisier.
+    residual_bw=_from_clean("residual_bw", 0.4),
+    residual_moment_bw_m=Ramp(0.05, 0.3),
 )
 """What `score` means where nothing else is asked for.
 
-Where no source is named, soft ends were set by hand on the clips that README names, and hard ends
-are proposals of this project: neither is calibrated on a set of its own yet. Limits of joint speed
-and torque and ranges of motion are the body's, from `assets/limits.json`."""
+Soft ends are where clean captures end, from `assets/calibration.json`, but where a source tells of
+people who do more than these did. Where none is named, hard ends are proposals of this project.
+Limits of joint speed and torque and ranges of motion are the body's, from `assets/limits.json`."""
