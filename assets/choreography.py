@@ -50,6 +50,26 @@ class Score:
     """Flexion, abduction (from hanging) of each shoulder, and flexion of each elbow."""
 
 
+def times(seconds: float) -> np.ndarray:
+    """Times of a plan's rows."""
+    return np.arange(round(seconds / CONTROL_DT) + 1) * CONTROL_DT
+
+
+def standing(t: np.ndarray, **changes: np.ndarray) -> Score:
+    """A score that stands still but for the changes."""
+    count = len(t)
+    still = {
+        "com": np.zeros((count, 3)),
+        "ball": np.zeros((count, 2, 3)),
+        "heel": np.zeros((count, 2)),
+        "stance": np.ones((count, 2), bool),
+        "lean": np.zeros(count),
+        "bend": np.zeros(count),
+        "arms": np.tile(ARMS, (count, 2, 1)),
+    }
+    return Score(**(still | changes))
+
+
 def ease(t: np.ndarray, *keys: tuple[float, float]) -> np.ndarray:
     """Values at keys (seconds, value), with minimum-jerk passages between them."""
     out = np.full(len(t), float(keys[0][1]))

@@ -14,15 +14,14 @@ import numpy as np
 
 from phymotion_jax.assets.choreography import (
     ARMS,
-    Score,
     Solver,
     axis_quat,
     centre_over,
     ease,
+    standing,
+    times,
 )
 from phymotion_jax.assets.simulate import (
-    CONTROL_DT,
-    FPS,
     Puppet,
     Recording,
     build_puppet,
@@ -34,6 +33,7 @@ from phymotion_jax.body.template import default_template
 
 Clip = dict[str, np.ndarray]
 
+FPS = 30
 MASS_KG = 68.0
 N_JOINTS = 22
 
@@ -46,35 +46,35 @@ FLOAT_M, SKATE_M_S, SINK_M = 0.3, 0.7, 0.09
 
 def make_clip(motion: str) -> Clip:
     """Simulate one of `MOTIONS` and write it as SMPL-X parameters with its forces."""
-    puppet = build_puppet(Humanoid.from_betas(mass_kg=MASS_KG))
+    puppet = build_puppet(Humanoid.from_betas(mass_kg=MASS_KG), FPS)
     return to_clip(puppet, MOTIONS[motion](puppet))
 
 
 def stand(puppet: Puppet) -> Recording:
     """Quiet standing: the centre of mass sways by a centimetre, slowly."""
-    t = _times(4.0)
+    t = times(4.0)
     sway = [
         0.008 * np.sin(2 * np.pi * 0.3 * t) + 0.003 * np.sin(2 * np.pi * 0.7 * t + 1.0),
         0.010 * np.sin(2 * np.pi * 0.25 * t + 0.5),
         np.zeros_like(t),
     ]
-    return follow(puppet, Solver(puppet).plan(_standing(t, com=np.stack(sway, axis=1))))
+    return follow(puppet, Solver(puppet).plan(standing(t, com=np.stack(sway, axis=1))))
 
 
 def squat(puppet: Puppet) -> Recording:
     """Down by 0.3 m and up again, arms forward, the centre of mass over the feet."""
-    t = _times(4.0)
+    t = times(4.0)
     down = ease(t, (0.3, 0.0), (1.7, 1.0), (2.1, 1.0), (3.5, 0.0))
     com = down[:, None] * [0.0, 0.0, -0.3]
     arms = np.tile(ARMS, (1, 2, 1)) + down[:, None, None] * [1.15, 0.0, 0.0]
-    score = _standing(t, com=com, lean=0.55 * down, bend=0.3 * down, arms=arms)
+    score = standing(t, com=com, lean=0.55 * down, bend=0.3 * down, arms=arms)
     return follow(puppet, Solver(puppet).plan(score))
 
 
 def walk(puppet: Puppet) -> Recording:
     """Five steps from standing to standing, at 0.9 m/s in the middle."""
     solver = Solver(puppet)
-    t = _times(4.2)
+    t = times(4.2)
     first, swing, double, step, lift = 0.75, 0.42, 0.2, 0.28, 0.045
     middle = [solver.middle_of_sole(side) for side in (0, 1)]
     between = np.mean(middle, axis=0)
@@ -110,7 +110,7 @@ def walk(puppet: Puppet) -> Recording:
     swung = 0.7 * stride * (ball[:, 1, 0] - ball[:, 0, 0])
     arms = np.tile(ARMS, (len(t), 2, 1))
     arms[:, :, 0] += np.stack([swung, -swung], axis=1)
-    score = _standing(
+    score = standing(
         t, com=com, ball=ball, heel=heel, stance=stance, arms=arms, lean=np.full(len(t), 0.03)
     )
     return follow(puppet, solver.plan(score))
@@ -137,7 +137,7 @@ def fall(puppet: Puppet) -> Recording:
         bend(joint, "x", 0.15)
     push = np.zeros(puppet.model.nv)
     push[0] = -0.5
-    return topple(puppet, first, last, push, frames=70)
+    return topple(puppet, first, last, push, seconds=2.3)
 
 
 MOTIONS: dict[str, Callable[[Puppet], Recording]] = {
@@ -184,7 +184,7 @@ def to_clip(puppet: Puppet, recording: Recording) -> Clip:
         for frame, quat in enumerate(recording.qpos[:, start : start + 4]):
             mujoco.mju_quat2Vel(poses[frame, link], quat, 1.0)
     pelvis = default_template().joint_mean[0]
-    force, moment = recording.force[:length], recording.moment[:length]
+    force = recording.force
     clip = {
         "poses": poses.reshape(length, -1),
         "trans": recording.qpos[:, :3] - pelvis,
@@ -193,7 +193,7 @@ def to_clip(puppet: Puppet, recording: Recording) -> Clip:
         "mass_kg": np.array(MASS_KG),
         "grf_N": force[:, :2],
         "grf_other_N": force[:, 2],
-        "cop_m": _pressure_centre(force, moment)[:, :2],
+        "cop_m": _pressure_centre(force, recording.moment)[:, :2],
     }
     rounded = {
         name: _rounded(value, FORCE_BITS if "_N" in name else BITS) for name, value in clip.items()
@@ -210,25 +210,6 @@ def _pressure_centre(force: np.ndarray, moment: np.ndarray) -> np.ndarray:
     """Where on the floor each force acts; NaN where there is less than 10 N."""
     up = np.where(force[..., 2] > 10.0, force[..., 2], np.nan)
     return np.stack([-moment[..., 1] / up, moment[..., 0] / up, 0.0 * up], axis=-1)
-
-
-def _times(seconds: float) -> np.ndarray:
-    return np.arange(round(seconds / CONTROL_DT) + 1) * CONTROL_DT
-
-
-def _standing(t: np.ndarray, **changes: np.ndarray) -> Score:
-    """A score that stands still but for the changes."""
-    count = len(t)
-    still = {
-        "com": np.zeros((count, 3)),
-        "ball": np.zeros((count, 2, 3)),
-        "heel": np.zeros((count, 2)),
-        "stance": np.ones((count, 2), bool),
-        "lean": np.zeros(count),
-        "bend": np.zeros(count),
-        "arms": np.tile(ARMS, (count, 2, 1)),
-    }
-    return Score(**(still | changes))
 
 
 def _middle_third(clip: Clip) -> np.ndarray:

@@ -16,12 +16,11 @@ from jaxtyping import Bool, Float
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.mjcf import to_mjcf
 
-FPS = 30
-SUBSTEPS = 40
-"""Steps of the simulation a frame: 1,200 a second."""
+STEPS_HZ = 1200
+"""Steps of the simulation a second."""
 HOLD = 4
 """Steps for which torques are held: the control runs at 300 Hz."""
-CONTROL_DT = HOLD / (FPS * SUBSTEPS)
+CONTROL_DT = HOLD / STEPS_HZ
 
 STIFFNESS, DAMPING = 200.0, 28.0
 """Of the pull towards the plan, as accelerations a radian or metre: critical at 14 rad/s. The same
@@ -52,6 +51,10 @@ class Puppet:
     """0 for the left foot's points, 1 for the right's."""
     qpos_address: tuple[int, ...]
     """Of SMPL's links."""
+    dof_address: tuple[int, ...]
+    """The same in qvel."""
+    fps: int
+    """Frames recorded a second."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +78,19 @@ class Recording:
     over the frame, half of it before and half of it after."""
     moment: Float[np.ndarray, "T 3 3"]
     """Of the same forces about the world's origin, in N·m."""
+    torque: Float[np.ndarray, "T 24 3"]
+    """What each joint applied, damping included, in its link's own axes, in N·m: means as those of
+    the forces. The root's is zero."""
 
 
-def build_puppet(humanoid: Humanoid) -> Puppet:
+def build_puppet(humanoid: Humanoid, fps: int) -> Puppet:
     """Compile a body for simulation: hulls that meet the floor alone, feet that stand on soles.
 
     A foot's hull is rounded by about a centimetre below, where flesh would flatten. Its sole points
     become spheres instead, each of the radius that brings it level with the lowest.
     """
     spec = mujoco.MjSpec.from_string(to_mjcf(humanoid))
-    spec.option.timestep = 1.0 / (FPS * SUBSTEPS)
+    spec.option.timestep = 1.0 / STEPS_HZ
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 20.0  # friction that does not creep
@@ -127,6 +133,8 @@ def build_puppet(humanoid: Humanoid) -> Puppet:
         np.array(lift),
         np.array(side),
         humanoid.qpos_address,
+        humanoid.dof_address,
+        fps,
     )
 
 
@@ -158,7 +166,7 @@ def follow(puppet: Puppet, plan: Plan, *, settle_s: float = 0.6) -> Recording:
 
 
 def topple(
-    puppet: Puppet, first: np.ndarray, last: np.ndarray, push: np.ndarray, frames: int
+    puppet: Puppet, first: np.ndarray, last: np.ndarray, push: np.ndarray, seconds: float
 ) -> Recording:
     """Push a body over that balances nothing: its joints are springs, and their damping.
 
@@ -167,7 +175,7 @@ def topple(
       first: pose in which it starts, as qpos.
       last: pose that the springs come to want within the first half second.
       push: velocity at the start, as qvel.
-      frames: how many to record.
+      seconds: how long to record.
     """
     model = puppet.model
     data = mujoco.MjData(model)
@@ -181,7 +189,7 @@ def topple(
         mujoco.mj_differentiatePos(model, off, 1.0, data.qpos, goal)
         data.qfrc_applied[6:] = JOINT_STIFFNESS * off[6:]
 
-    return simulate(puppet, data, control, (frames - 1) * SUBSTEPS)
+    return simulate(puppet, data, control, round(seconds * STEPS_HZ))
 
 
 def simulate(
@@ -193,14 +201,15 @@ def simulate(
     skip: int = 0,
 ) -> Recording:
     """Step from where `data` is, and record from step `skip` on."""
-    model = puppet.model
+    model, frame = puppet.model, STEPS_HZ // puppet.fps
     feet = [np.unique(puppet.sole_body[puppet.sole_side == side]) for side in (0, 1)]
     others = np.setdiff1d(np.arange(1, model.nbody), np.concatenate(feet))
-    rows, force, moment = [], [], []
-    for step in range(n_steps + SUBSTEPS // 2):
+    ball = np.array(puppet.dof_address[1:])[:, None] + np.arange(3)
+    rows, force, moment, torque = [], [], [], []
+    for step in range(n_steps + frame // 2):
         mujoco.mj_step1(model, data)
         control(step)
-        if step >= skip and (step - skip) % SUBSTEPS == 0:
+        if step >= skip and (step - skip) % frame == 0:
             rows.append(data.qpos.copy())
         mujoco.mj_step2(model, data)
         mujoco.mj_rnePostConstraint(model, data)
@@ -208,19 +217,22 @@ def simulate(
         force.append([f[3:] for f in outside])
         centre = data.subtree_com[1]
         moment.append([f[:3] + np.cross(centre, f[3:]) for f in outside])
-    return Recording(np.array(rows), _by_frame(force, skip), _by_frame(moment, skip))
+        applied = (data.qfrc_applied + data.qfrc_passive)[ball]
+        torque.append(np.concatenate([np.zeros((1, 3)), applied]))
+    means = (_by_frame(steps, skip, frame)[: len(rows)] for steps in (force, moment, torque))
+    return Recording(np.array(rows), *means)
 
 
-def _by_frame(steps: list, skip: int) -> np.ndarray:
+def _by_frame(steps: list, skip: int, frame: int) -> np.ndarray:
     """Means over frames, each centred on the moment of its pose."""
     values = np.array(steps)
-    start = skip - SUBSTEPS // 2
+    start = skip - frame // 2
     if start < 0:
         values = np.concatenate([values[:1].repeat(-start, axis=0), values])
         start = 0
-    count = (len(values) - start) // SUBSTEPS
-    used = values[start : start + count * SUBSTEPS]
-    return used.reshape(count, SUBSTEPS, *used.shape[1:]).mean(axis=1)
+    count = (len(values) - start) // frame
+    used = values[start : start + count * frame]
+    return used.reshape(count, frame, *used.shape[1:]).mean(axis=1)
 
 
 def _apply_torques(
