@@ -70,12 +70,12 @@ class Scored:
     preset: Preset
     clips: Sequence[Motion]
     values: dict[Case, Float[np.ndarray, " N"]]
-    """Reward, axes and parts; NaN where a clip could not be scored."""
+    """Reward, axes, parts and activity; NaN where a clip could not be scored."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """What the values are."""
-        return ("reward", *AXIS_NAMES, *self.preset.parts)
+        return ("reward", *AXIS_NAMES, *self.preset.parts, "activity")
 
     def select(self, kind: str, level: str = "") -> list[Case]:
         """The cases of a kind and strength."""
@@ -121,10 +121,10 @@ def clips_of(paths: Sequence[Path]) -> list[Motion]:
 
 
 def scores(batch: MotionBatch, preset: Preset) -> Float[np.ndarray, "B N"]:
-    """Reward, axes and parts of a batch, NaN where a clip could not be scored."""
+    """Reward, axes, parts and activity of a batch, NaN where a clip could not be scored."""
     report = score(batch, preset=preset)
     columns = [report.reward, *(report.axes[a] for a in AXIS_NAMES)]
-    columns += [report.parts[part] for part in preset.parts]
+    columns += [*(report.parts[part] for part in preset.parts), report.activity]
     values, valid = jax.device_get((columns, report.valid))
     return np.where(valid[:, None], np.stack(values, axis=1), np.nan)
 

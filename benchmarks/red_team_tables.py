@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from phymotion_jax.redteam import CONTROLS
 
@@ -80,8 +81,16 @@ def summary(result: dict[str, Any], level: str) -> str:
         f"{met['axis_falls_most']} on the intended axis ({seen / max(clips, 1):.0%} of {clips} "
         f"clips); below the goals: {', '.join(below) or 'none'}; clean clips: median reward "
         f"{_median(result, 'reward'):.3f}, worst part {part} {worst:.3f}; standing still gains "
-        f"{signed(result['freeze']['mean']['reward'])}"
+        f"{signed(result['freeze']['mean']['reward'])}; rank correlation of reward and activity "
+        f"{signed(rank_correlation(result))}"
     )
+
+
+def rank_correlation(result: dict[str, Any]) -> float:
+    """Spearman's, of reward and activity of the clean clips: does moving cost?"""
+    pairs = np.array([(entry["reward"], entry["activity"]) for entry in result["clean"]])
+    known = pairs[~np.isnan(pairs).any(axis=1)]
+    return float(spearmanr(known).statistic) if len(known) > 2 else float("nan")
 
 
 def worst_part(result: dict[str, Any]) -> tuple[str, float]:

@@ -1,5 +1,6 @@
 """Sums and means over windows of time, the same at every frame rate."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -32,10 +33,12 @@ def mean_and_worst(
     mask: Bool[Array, "B T"],
     fps: Float[Array, "B 1"],
     seconds: float,
+    sharpness: float = float("inf"),
 ) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
     """Mean over a clip, and mean over its worst window.
 
-    A clip shorter than the window is one window. Zero for a clip without frames.
+    A clip shorter than the window is one window. Zero for a clip without frames. With a finite
+    sharpness all windows count, one that is 1 / sharpness less than the worst for 1/e of it.
     """
     total = _running_total(jnp.where(mask, values, 0.0))
     count = jnp.sum(mask, axis=1, keepdims=True).astype(fps.dtype)
@@ -44,7 +47,10 @@ def mean_and_worst(
     start = jnp.minimum(start, jnp.maximum(count - length, 0.0))
     window = (_at(total, start + length) - _at(total, start)) / length
     mean = total[:, -1] / jnp.maximum(count[:, 0], 1.0)
-    return mean, jnp.max(window, axis=1)
+    if sharpness == float("inf"):
+        return mean, jnp.max(window, axis=1)
+    weight = jax.nn.softmax(jnp.where(mask, sharpness * window, -jnp.inf), axis=1)
+    return mean, jnp.sum(jnp.where(mask, weight * window, 0.0), axis=1)
 
 
 def _running_total(values: Float[Array, "*items B T"]) -> Float[Array, "*items B N"]:

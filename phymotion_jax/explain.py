@@ -16,6 +16,8 @@ from phymotion_jax.report import Report
 _N_RUNS = 3
 _N_JOINTS = 3
 _BAR_WIDTH = 8
+_LEGEND = "violation: 0 is best; cost: what it takes off the reward"
+_CLEAN_LEGEND = "; clean: share of clean captures that do better"
 _SMALL_COST = 0.0005
 """Parts that cost the reward less than what is printed get no lines of their own."""
 
@@ -38,7 +40,7 @@ def explain(motion: Motion, report: Report, clip_index: int = 0) -> RenderableTy
         _scores(report, clip_index),
         Text(),
         _parts_table(motion, report, clip_index),
-        Text("violation: 0 is best; cost: what it takes off the reward", style="dim"),
+        Text(_LEGEND + (_CLEAN_LEGEND if report.percentiles else ""), style="dim"),
         *_losses(motion, report, clip_index),
         *_details(report, clip_index),
         Text(),
@@ -92,6 +94,8 @@ def _parts_table(motion: Motion, report: Report, clip: int) -> Table:
     table.add_column("part", no_wrap=True)
     table.add_column("violation", no_wrap=True)
     table.add_column("cost", justify="right", no_wrap=True)
+    if report.percentiles:
+        table.add_column("clean", justify="right", no_wrap=True)
     table.add_column("worst frame", no_wrap=True)
     table.add_column("joint", no_wrap=True)
     cost = costs(report, clip)
@@ -101,12 +105,18 @@ def _parts_table(motion: Motion, report: Report, clip: int) -> Table:
             part,
             _bar(float(report.parts[part][clip])),
             f"{cost[part]:.3f}",
+            *_percentile(report, part, clip),
             f"{frame} ({frame / motion.fps:.2f} s)" if frame >= 0 else "-",
             report.worst_joint_name(part, clip) or "-",
         )
     table.add_section()
-    table.add_row("all", "", f"{sum(cost.values()):.3f}", "", "")
+    table.add_row("all", "", f"{sum(cost.values()):.3f}", *_percentile(report, "reward", clip))
     return table
+
+
+def _percentile(report: Report, name: str, clip: int) -> list[str]:
+    """One cell, or none where clean captures have no scores to compare with."""
+    return [f"{report.percentiles[name][clip]:.0%}"] if report.percentiles else []
 
 
 def _bar(violation: float) -> Text:

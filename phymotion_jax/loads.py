@@ -14,8 +14,8 @@ from phymotion_jax.kernels.tree import levels, take_rows
 from phymotion_jax.kernels.vectors import Vec, add, cross, mat_vec, scale, sub
 from phymotion_jax.state import State
 
-_SOFTNESS = 0.02
-"""What a support gives way by, of what it carries: 16 of them leave 0.1 % of a weight over."""
+_SOFTNESS = 0.01
+"""What a support gives way by, of what it carries: 16 of them leave 0.06 % of a weight over."""
 
 _barrier = jax.lax.optimization_barrier
 

@@ -64,6 +64,10 @@ class Report:
     worst_link: dict[str, Int[Array, " B"]]
     """Link to blame on that frame; -1 where there is none."""
 
+    percentiles: dict[str, Float[Array, " B"]]
+    """Share of clean captures that do better, by "reward" and by part, from 0 to 1: is this clip
+    clean? Empty for presets that have not been tried on any."""
+
     details: dict[str, Float[Array, " B"]]
     """Further figures of a preset, in units of their own; most presets have none."""
 

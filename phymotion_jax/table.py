@@ -42,6 +42,7 @@ def schema_of(preset: Preset) -> pa.Schema:
             ("frames", pa.int64()),
             ("fps", pa.float64()),
             *((name, pa.float64()) for name in ("reward", *AXIS_NAMES, *preset.parts)),
+            *((f"{name}.percentile", pa.float64()) for name in preset.clean),
             ("activity", pa.float64()),
             ("floor_height", pa.float64()),
             *((f"{preset.name}.{name}", pa.float64()) for name in preset.details),
@@ -180,6 +181,7 @@ def _score_columns(report: Report) -> dict[str, list]:
     preset = report.preset
     columns |= {axis: _floats(report.axes[axis]) for axis in AXIS_NAMES}
     columns |= {part: _floats(report.parts[part]) for part in preset.parts}
+    columns |= {f"{name}.percentile": _floats(x) for name, x in report.percentiles.items()}
     columns["activity"] = _floats(report.activity)
     columns["floor_height"] = _floats(report.floor_height)
     columns |= {f"{preset.name}.{d}": _floats(report.details[d]) for d in preset.details}

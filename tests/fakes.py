@@ -56,6 +56,7 @@ def make_report(n_clips, n_frames, rng, *, lengths=None, status=None, preset: Pr
         links=links,
         worst_frame=worst,
         worst_link=blamed,
+        percentiles={name: random(n_clips) for name in preset.clean},
         details={name: random(n_clips) for name in preset.details},
         activity=random(n_clips),
         floor_height=random(n_clips),

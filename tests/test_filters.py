@@ -10,7 +10,13 @@ import pytest
 from scipy import signal
 from scipy.spatial.transform import Rotation
 
-from phymotion_jax.kernels.filters import low_pass, low_pass_all, low_pass_motion, low_pass_quat
+from phymotion_jax.kernels.filters import (
+    gain,
+    low_pass,
+    low_pass_all,
+    low_pass_motion,
+    low_pass_quat,
+)
 
 FPS = np.array([30.0, 60.0, 120.0, 240.0])  # one a clip
 CUTOFF = 6.0  # hertz, the field's habit for walking
@@ -75,10 +81,6 @@ def wobble(rng, size=1.0) -> Rotation:
     return Rotation.from_rotvec(vector.reshape(3, -1).T)
 
 
-def gain(f, fps, cutoff=CUTOFF):
-    return 1.0 / (1.0 + (np.sin(np.pi * f / fps) / np.sin(np.pi * cutoff / fps)) ** 4)
-
-
 def dense(values, mask, cutoff, fps=FPS):
     """The normal equations of each clip, padding's own rows struck out, solved in float64."""
     want = values.copy()
@@ -122,10 +124,11 @@ def test_solves_the_normal_equations(mask, cutoff, rng):
 
 def test_gain():
     """In the middle of a clip waves keep their phase; the gain is the formula's, a half at 6 Hz."""
-    assert gain(CUTOFF, FPS) == pytest.approx(0.5)
+    assert np.asarray(gain(CUTOFF, FPS, CUTOFF)) == pytest.approx(0.5)
+    assert np.asarray(gain(20.0, 30.0, 15.0)) == 1.0  # nothing is taken away
     frequency = np.array([0.5, 3.0, CUTOFF, 9.0, 14.0])[:, None, None]
     wave = np.sin(2.0 * np.pi * frequency * TIME + 0.7)
-    want = gain(frequency, FPS[:, None]) * wave
+    want = np.asarray(gain(frequency, FPS[:, None], CUTOFF)) * wave
     np.testing.assert_allclose(run(wave)[..., MIDDLE], want[..., MIDDLE], atol=FROM_THE_ENDS)
 
 

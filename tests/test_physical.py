@@ -1,6 +1,8 @@
 """The `physical` preset: laws, motions with known forces, and violations beside clean clips."""
 
+import json
 from functools import partial
+from importlib.resources import files
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,8 @@ from motions import CLIPS, LENGTH, batch_of, clip, rotated, smooth, zeros_like_b
 
 from phymotion_jax import scorer
 from phymotion_jax.assets import demo_clips
-from phymotion_jax.errors import Status
+from phymotion_jax.assets.calibrate import CALIBRATED
+from phymotion_jax.errors import Status, UnknownNameError
 from phymotion_jax.io import load_motion
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.presets import PHYSICAL
@@ -125,6 +128,43 @@ def test_forces_close_the_balance(demo, clean):
         assert (clean.forces.ground[row, :, :, 2] >= 0.0).all()
 
 
+def test_percentiles_count_the_clean_captures_that_do_better(clean):
+    table = json.loads(files("phymotion_jax.assets").joinpath("calibration.json").read_text())
+    assert table["clean"].keys() == {"reward", *PHYSICAL.parts} == clean.percentiles.keys()
+    for name, scores in table["clean"].items():
+        assert len(scores) == table["clips"] and scores == sorted(scores)
+        ours = clean.reward if name == "reward" else clean.parts[name]
+        better = [np.sum(np.array(scores) < x - 1e-4) for x in ours[:3]]
+        if name == "reward":
+            better = [np.sum(np.array(scores) > x + 1e-4) for x in ours[:3]]
+        want = np.array(better) / table["clips"]
+        np.testing.assert_allclose(clean.percentiles[name][:3], want, atol=1e-6)
+    assert np.isnan(clean.percentiles["reward"][3])
+
+
+def test_soft_ends_are_the_tables():
+    table = json.loads(files("phymotion_jax.assets").joinpath("calibration.json").read_text())
+    for name in CALIBRATED:
+        assert getattr(PHYSICAL, name).soft == table["quantities"][name]["soft"]
+
+
+def test_smooth_form_is_near_the_sharp_one(demo, clean):
+    report = report_of(demo["stand"], demo["squat"], demo["walk"], smooth=True)
+    assert (report.reward[:3] < clean.reward[:3] + 1e-3).all()
+    assert (report.reward[:3] > clean.reward[:3] - 0.05).all()
+    assert not report.percentiles  # clean captures were scored by the sharp one
+    with pytest.raises(UnknownNameError, match="no smooth form of a preset 'paper'"):
+        scorer.score(batch_of(demo["stand"]), preset="paper", smooth=True)
+
+
+def test_hovering_does_not_excuse_from_sliding(demo, clean):
+    """A squat that hovers where it skates: float and slip."""
+    skating = violate(demo["squat"], "skate_fast")
+    both = report_of(skating, violate(skating, "hover", "strong"))
+    assert both.parts["con.float"][1] > 0.3
+    assert both.parts["con.slip"][1] > both.parts["con.slip"][0] - 0.05
+
+
 def test_forces_only_where_asked_for(demo):
     shapes = jax.eval_shape(scorer.score, batch_of(demo["stand"]))  # compiles nothing
     assert shapes.forces is None
@@ -185,16 +225,20 @@ def test_frame_rate_drops_out(demo, name):
     np.testing.assert_allclose(parts_of(report, 1), parts_of(report, 0), atol=RATE_ATOL)
 
 
-def test_gradient_is_finite():
-    """Also at rest, and on padding."""
+@pytest.mark.parametrize("smooth_form", [False, True], ids=["sharp", "smooth"])
+def test_gradient_is_finite(smooth_form):
+    """Also at rest, and on padding; and in the smooth form there is one, at rest as well."""
     batch = batch_of(clip(pose=smooth), clip())
 
     @jax.jit
     @jax.grad
     def gradient(leaves):
-        report = scorer.score(batch.replace(root_pos=leaves[0], joint_quat=leaves[1]))
+        moved = batch.replace(root_pos=leaves[0], joint_quat=leaves[1])
+        report = scorer.score(moved, smooth=smooth_form)
         return jnp.sum(jnp.where(report.valid, report.reward, 0.0))
 
     for leaf in gradient((batch.root_pos, batch.joint_quat)):
         assert np.isfinite(np.asarray(leaf)).all()
+        if smooth_form:
+            assert (np.abs(np.asarray(leaf)[:2]).max(axis=(1, 2)) > 0.0).all()
     assert batch.mask.shape == (CLIPS, LENGTH)

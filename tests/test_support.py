@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull, QhullError
 
-from phymotion_jax.kernels.support import hull_distance
+from phymotion_jax.kernels.support import hull_distance, hull_offset
 
 N, T = 160, 64  # one shape for all, so that the kernel is compiled once
 ATOL = 5e-6  # metres: float32 steps are 5e-7 at the 4 to 8 m that the farthest queries are away
@@ -242,3 +242,20 @@ def test_gradient_is_the_slope(cloud):
         -(by_query * nearest).sum(axis=0)[outside[0]],
         atol=ATOL_GRAD,
     )
+
+
+def test_offset_leads_to_the_nearest_point(rng):
+    """As long as the distance; a query moved by it lies on the hull, and one inside stays."""
+    points, query = feet(rng)
+    points = np.resize(points, (T, N, 2))
+    arrays = (query.T[:, None], np.moveaxis(points, -1, 0).swapaxes(1, 2)[:, :, None])
+    query, points = (tuple(jnp.asarray(c, jnp.float32) for c in x) for x in arrays)
+    touching = jnp.ones((N, 1, T), bool)
+    way = hull_offset(query, points, touching)
+    distance = hull_distance(query, points, touching)
+    np.testing.assert_allclose(np.hypot(*way), distance, atol=ATOL)
+    assert (np.asarray(distance) > 0.0).sum() > T // 4
+    there = tuple(q + w for q, w in zip(query, way, strict=True))
+    assert np.asarray(hull_distance(there, points, touching)).max() < ATOL
+    nowhere = hull_offset(query, points, ~touching)
+    np.testing.assert_array_equal(np.asarray(nowhere), 0.0)

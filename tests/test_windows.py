@@ -50,6 +50,20 @@ def test_mean_and_worst_against_loops(rng):
         np.testing.assert_allclose(worst[row], want, atol=ATOL)
 
 
+def test_soft_worst_window_lies_between_mean_and_worst(rng):
+    """Of windows, the last of which are the same at a clip's end; near the worst where it is far
+    above the others."""
+    values, mask, fps = batch(rng, 40, 25, 3)
+    soft = mean_and_worst(jnp.asarray(values), mask, fps, WINDOW_S, 20.0)[1]
+    hard = mean_and_worst(jnp.asarray(values), mask, fps, WINDOW_S)[1]
+    assert (np.asarray(soft) <= np.asarray(hard) + ATOL).all()
+    assert (np.asarray(soft) > np.asarray(hard) - 0.15).all()
+    burst = jnp.zeros((1, LENGTH)).at[0, 10:25].set(1.0)
+    whole = jnp.ones((1, LENGTH), bool)
+    sharp = mean_and_worst(burst, whole, jnp.full((1, 1), 20.0), WINDOW_S, 50.0)[1]
+    assert sharp[0] == pytest.approx(1.0, abs=0.01)
+
+
 def test_constant_and_empty():
     mask = jnp.arange(LENGTH) < jnp.array([[30], [0]])
     mean, worst = means(jnp.full((2, LENGTH), 0.7), mask, jnp.full((2, 1), 30.0), WINDOW_S)

@@ -14,6 +14,7 @@ from phymotion_jax.parts.findings import Findings
 from phymotion_jax.parts.violation import Violation
 from phymotion_jax.physical import contact, dynamic, kinematic
 from phymotion_jax.physical.forces import forces_of
+from phymotion_jax.physical.ramps import SHARPNESS
 from phymotion_jax.physical.scene import Scene, scene
 from phymotion_jax.presets import PhysicalPreset
 from phymotion_jax.state import activity
@@ -62,8 +63,7 @@ def measure_physical(
         # Read three times from here on: without the barrier XLA computes the part three times.
         frame, by_row = jax.lax.optimization_barrier((found.frame, found.by_row))
         found = found._replace(frame=frame, by_row=by_row)
-        mean, worst = mean_and_worst(found.frame, batch.mask, batch.fps[:, None], preset.window_s)
-        parts[name] = found._replace(value=0.5 * (mean + worst))
+        parts[name] = found._replace(value=_over_clip(found.frame, batch, preset))
     return Findings(
         parts=parts,
         activity=activity(seen.state),
@@ -72,3 +72,12 @@ def measure_physical(
         details={},
         forces=forces_of(seen, body),
     )
+
+
+def _over_clip(
+    frame: Float[Array, "B T"], batch: MotionBatch, preset: PhysicalPreset
+) -> Float[Array, " B"]:
+    """Half the mean, half the worst window's: length and frame rate drop out, one event shows."""
+    sharpness = SHARPNESS if preset.smooth else float("inf")
+    mean, worst = mean_and_worst(frame, batch.mask, batch.fps[:, None], preset.window_s, sharpness)
+    return 0.5 * (mean + worst)

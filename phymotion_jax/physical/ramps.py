@@ -9,8 +9,8 @@ from phymotion_jax.presets import Ramp
 _KNEE = 10.0
 """Sharpness of a smooth ramp's bends: it is at 0.07 at the soft end, at 0.93 at the hard one."""
 
-_SHARE = 20.0
-"""A row this many times less than the worst, inverted, counts 1/e of it: 0.05."""
+SHARPNESS = 20.0
+"""Of soft maxima: what is 1/20 less than the worst counts for 1/e of it."""
 
 
 def ramp(value: Array, limits: Ramp, smooth: bool = False) -> Array:
@@ -30,4 +30,4 @@ def worst(rows: Float[Array, "R B T"], smooth: bool = False) -> Float[Array, "B 
     """The largest row. The smooth form is the mean of the rows, the large ones weighing most."""
     if not smooth:
         return jnp.max(rows, axis=0)
-    return jnp.sum(rows * jax.nn.softmax(_SHARE * rows, axis=0), axis=0)
+    return jnp.sum(rows * jax.nn.softmax(SHARPNESS * rows, axis=0), axis=0)

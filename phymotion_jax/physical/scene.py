@@ -78,19 +78,24 @@ def scene(
     state = moving_body(
         batch, humanoid, joints=rates_of(quat, root, batch.mask, fps), backend=backend, floor=floor
     )
-    touch = jax.lax.optimization_barrier(_touch(state, preset))
+    touch = jax.lax.optimization_barrier(_touch(state, humanoid, preset))
     loads = ground_loads(state, humanoid, touch, friction=preset.friction)
     loads, out = jax.lax.optimization_barrier((loads, imbalance(state, touch)))
     return Scene(state, touch, loads, out, rough)
 
 
-def _touch(state: State, preset: PhysicalPreset) -> Float[Array, "P B T"]:
+def _touch(state: State, humanoid: Humanoid, preset: PhysicalPreset) -> Float[Array, "P B T"]:
     """How surely each point stands: near the floor, and no faster over it than what stands best.
 
     What stands best is the slowest of the points that are near: a swinging foot is faster than the
     standing one however low it passes, and all of a body that skates has one speed.
     """
-    near = 1.0 - ramp(state.points[2], preset.touch_height_m, preset.smooth)
+    sole = {k for foot in humanoid.feet for k in foot}
+    heights = jnp.split(state.points[2], [len(sole)])
+    ramps = (preset.touch_height_m, preset.touch_height_other_m)
+    near = jnp.concatenate(
+        [1.0 - ramp(h, r, preset.smooth) for h, r in zip(heights, ramps, strict=True)]
+    )
     velocity, _ = linear_rates(state.points, state.mask, state.fps)
     speed = norm((velocity[0], velocity[1], jnp.zeros_like(velocity[0])))
     slowest = jnp.min(jnp.where(near > 0.5, speed, jnp.inf), axis=0)

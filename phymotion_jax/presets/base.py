@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from phymotion_jax.errors import UnknownNameError
+
 Axes = dict[str, tuple[str, ...]]
 """The parts of each axis, in the order of tables. An axis is 1 minus the mean of its parts."""
 
@@ -30,6 +32,20 @@ class Preset:
     def details(self) -> tuple[str, ...]:
         """Further columns that a preset has."""
         return ()
+
+    def smoothed(self) -> "Preset":
+        """The same with ramps and maxima made for gradients.
+
+        Raises:
+          UnknownNameError: where there is no such form.
+        """
+        raise UnknownNameError("smooth form of a preset", self.name, ("physical",))
+
+    @property
+    def clean(self) -> dict[str, list[float]]:
+        """Scores of clean captures by "reward" and by part, in rising order; none where the preset
+        has not been tried on them."""
+        return {}
 
     @property
     def failed_reward(self) -> float:

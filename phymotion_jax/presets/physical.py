@@ -1,10 +1,13 @@
 """Twelve parts that separate what bodies do from what they cannot."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from phymotion_jax.presets.base import Axes, Preset
+
+CALIBRATION = json.loads(files("phymotion_jax.assets").joinpath("calibration.json").read_text())
+"""What clean captures do, by `assets/calibrate.py`."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,10 @@ class PhysicalPreset(Preset):
     """Both cut-offs as a share of the frame rate, where that is less."""
 
     touch_height_m: Ramp
-    """A point touches for sure up to `soft` above the floor, and not at all from `hard` on."""
+    """A sole touches for sure up to `soft` above the floor, and not at all from `hard` on."""
+
+    touch_height_other_m: Ramp
+    """The same of points that are not a sole's."""
 
     touch_speed_m_s: Ramp
     """It stands for sure up to `soft` faster over the floor than the slowest point that touches,
@@ -111,9 +117,14 @@ class PhysicalPreset(Preset):
             "dynamic": ("dyn.torque", "dyn.grf", "dyn.effort", "dyn.residual"),
         }
 
+    def smoothed(self) -> "PhysicalPreset":
+        """The same with ramps and maxima made for gradients."""
+        return replace(self, smooth=True)
 
-CALIBRATION = json.loads(files("phymotion_jax.assets").joinpath("calibration.json").read_text())
-"""What clean captures do, by `assets/calibrate.py`."""
+    @property
+    def clean(self) -> dict[str, list[float]]:
+        """What the clean captures of the calibration score with these very settings."""
+        return CALIBRATION["clean"] if self == PHYSICAL else {}
 
 
 def _from_clean(name: str, hard: float) -> Ramp:
@@ -132,13 +143,15 @@ PHYSICAL = PhysicalPreset(
     cutoff_share=0.4,  # short of Nyquist's half, where the filter would do nothing
     # Soles of one standing person, recovered from video, differ by up to 0.045 m in height.
     touch_height_m=Ramp(0.03, 0.07),
+    # The shank of a standing leg ends at 0.054 and more, and carries nothing.
+    touch_height_other_m=Ramp(0.02, 0.05),
     touch_speed_m_s=Ramp(0.1, 0.4),  # a walking foot swings at 2 and more, a shuffling one at 0.5
     # Walking uses 0.2, dry shoes hold 0.5 to 1.0.
     friction=0.9,
     window_s=0.5,
     # White noise of 1 degree in every joint is 0.012 rad, 5 mm in the pelvis 4 mm, what is faster
     # than 10 Hz alone counting: twice and three times that is more than recovery excuses.
-    jitter_rad=_from_clean("jitter_rad", 0.035),
+    jitter_rad=_from_clean("jitter_rad", 0.03),
     jitter_m=_from_clean("jitter_m", 0.008),
     # At 30 frames a second a joint that is off by 0.25 rad for one frame turns at 860 degrees a
     # second, there and back; a pelvis that is off by 5 cm, at 9 g.
@@ -146,14 +159,17 @@ PHYSICAL = PhysicalPreset(
     pop_m=_from_clean("pop_m", 0.05),
     artefact_share=0.7,
     overlap_m=_from_clean("overlap_m", 0.08),
-    range_excess_rad=_from_clean("range_excess_rad", 0.6),  # beyond the table's margin of 10 degrees
+    range_excess_rad=_from_clean(
+        "range_excess_rad", 0.6
+    ),  # beyond the table's margin of 10 degrees
     # A shuffling foot is dragged at some 0.5.
     slide_m_s=_from_clean("slide_m_s", 0.25),
     penetration_m=Ramp(0.02, 0.1),  # in stance, soles of laboratory fits lie within 0.02
     # Hovering needs 1, a fall in slow motion at half the speed 0.75.
     unsupported_bw=_from_clean("unsupported_bw", 0.6),
-    # Of a body that leans by 35 degrees it lies 0.21 to 0.69 outside.
-    imbalance_m=_from_clean("imbalance_m", 0.4),
+    # Clean clips stay within 0.05; in deep squats de Leva's centre of mass lies 0.05 to 0.06 before
+    # the one that plates tell. Of a body that leans by 35 degrees it lies 0.21 to 0.69 outside.
+    imbalance_m=Ramp(0.1, 0.4),
     # Walking 1.2, running 2.5 (Keller 1996), sprinting 3.5 to 4.5; triple jumps land at 7 to 12
     # (Ramey and Williams 1985, Perttunen 2000), unfiltered.
     vertical_bw=Ramp(4.0, 8.0),
