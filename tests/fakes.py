@@ -25,6 +25,7 @@ def make_motion(n_frames=20, value=0.0, fps=30.0, name=""):
         joint_quat=quat,
         betas=np.zeros(10, np.float32),
         fps=fps,
+        static_conf=np.full((n_frames, 6), np.nan, np.float32),
         name=name,
         source="fake",
     )
