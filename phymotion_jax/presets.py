@@ -109,6 +109,10 @@ class PhysicalPreset(Preset):
     touch_height_m: Ramp
     """A point touches for sure up to `soft` above the floor, and not at all from `hard` on."""
 
+    static_height_m: float
+    """That much higher do points still touch that an estimator surely holds for static, and that
+    much lower do others cease to, where it holds another point for static that touches."""
+
     touch_speed_m_s: Ramp
     """It stands for sure up to `soft` faster over the floor than the slowest point that touches,
     and swings from `hard` on."""
@@ -370,6 +374,7 @@ PHYSICAL = PhysicalPreset(
     cutoff_share=0.4,  # short of Nyquist's half, where the filter would do nothing
     # Soles of one standing person, recovered from video, differ by up to 0.045 m in height.
     touch_height_m=Ramp(0.03, 0.07),
+    static_height_m=0.01,  # 0.02 would spare hovering by 0.1 m half of what it costs
     touch_speed_m_s=Ramp(0.1, 0.4),  # a walking foot swings at 2 and more, a shuffling one at 0.5
     # Walking uses 0.2, dry shoes hold 0.5 to 1.0.
     friction=0.9,

@@ -21,6 +21,7 @@ from phymotion_jax.loads import Loads, ground_loads
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.physical.ramps import ramp
 from phymotion_jax.physical.roughness import Roughness, roughness
+from phymotion_jax.physical.standing import standing, static_points
 from phymotion_jax.presets import PhysicalPreset
 from phymotion_jax.state import State, moving_body, rates_of
 
@@ -60,7 +61,8 @@ def scene(
     state = moving_body(
         batch, humanoid, joints=rates_of(quat, root, batch.mask, fps), backend=backend, floor=floor
     )
-    touch = jax.lax.optimization_barrier(_touch(state, preset))
+    conf = static_points(batch.static_conf, humanoid.contact_link)
+    touch = jax.lax.optimization_barrier(_touch(state, conf, preset))
     loads = ground_loads(state, humanoid, touch, friction=preset.friction)
     return Scene(
         state,
@@ -70,7 +72,9 @@ def scene(
     )
 
 
-def _touch(state: State, preset: PhysicalPreset) -> Float[Array, "P B T"]:
+def _touch(
+    state: State, static_conf: Float[Array, "P B T"], preset: PhysicalPreset
+) -> Float[Array, "P B T"]:
     """How surely each point stands: near the floor, and no faster over it than what stands best.
 
     What stands best is the slowest of the points that are near: a swinging foot is faster than the
@@ -82,4 +86,8 @@ def _touch(state: State, preset: PhysicalPreset) -> Float[Array, "P B T"]:
     slowest = jnp.min(jnp.where(near > 0.5, speed, jnp.inf), axis=0)
     slowest = jnp.where(jnp.isfinite(slowest), slowest, 0.0)
     stands = 1.0 - ramp(speed - slowest, preset.touch_speed_m_s)
+    sure = standing(near, static_conf)
+    near = 1.0 - ramp(state.points[2] - preset.static_height_m * sure, preset.touch_height_m)
+    # What is said to stand still touches, however fast it slides: a slide is a slip then.
+    stands = stands + (1.0 - stands) * jnp.maximum(sure, 0.0)
     return jnp.where(state.mask, near * stands, 0.0)
