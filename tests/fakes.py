@@ -75,8 +75,8 @@ class FakeScorer:
 
     BAD_X = -1.0
 
-    def __init__(self, preset="physical", *, backend="fused", floor=None):
-        self.asked_for = (preset, backend, floor)
+    def __init__(self, preset="physical", *, backend="fused", floor=None, level_floor=False):
+        self.asked_for = (preset, backend, floor, level_floor)
         self.preset = get_preset(preset)
         self.shapes = []
         self.rng = np.random.default_rng(0)
