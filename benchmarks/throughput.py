@@ -100,6 +100,7 @@ def demo_batch(clips: int, frames: int, seed: int = 0) -> MotionBatch:
         fps=jnp.asarray([m.fps for m in chosen], jnp.float32),
         betas=jnp.asarray(betas, jnp.float32),
         mass_kg=jnp.full((clips,), jnp.nan, jnp.float32),
+        static_conf=jnp.full((clips, frames, 6), jnp.nan, jnp.float32),
     )
 
 

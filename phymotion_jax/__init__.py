@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from phymotion_jax.body.mjcf_reader import from_mjcf
     from phymotion_jax.errors import ModelError, MotionError, PhyMotionError, Status
     from phymotion_jax.io import load_motion
+    from phymotion_jax.level import level_floor
     from phymotion_jax.motion import Motion, MotionBatch
     from phymotion_jax.presets import Preset
     from phymotion_jax.report import Report
@@ -31,6 +32,7 @@ _HOMES = {
     "Scorer": "phymotion_jax.scorer",
     "Status": "phymotion_jax.errors",
     "from_mjcf": "phymotion_jax.body.mjcf_reader",
+    "level_floor": "phymotion_jax.level",
     "load_motion": "phymotion_jax.io",
     "score": "phymotion_jax.scorer",
     "to_mjcf": "phymotion_jax.body.mjcf",
@@ -49,6 +51,7 @@ __all__ = [
     "Status",
     "__version__",
     "from_mjcf",
+    "level_floor",
     "load_motion",
     "score",
     "to_mjcf",

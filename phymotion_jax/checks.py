@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from phymotion_jax.body.skeleton import N_BETAS
+from phymotion_jax.body.skeleton import N_BETAS, STATIC_JOINTS
 from phymotion_jax.errors import MotionError, Status
 
 BUCKETS = (128, 512, 2048, 8192, 32768)
@@ -141,6 +141,21 @@ def checked_poses(global_orient, body_pose, length: int) -> np.ndarray:
             f"{MAX_ROTATION_VECTOR_RAD:g} were wanted",
         )
     return poses
+
+
+def checked_static_conf(static_conf, length: int) -> np.ndarray:
+    """Probabilities ``(T, 6)``, NaN where nothing is known; all of it for None."""
+    if static_conf is None:
+        return np.full((length, len(STATIC_JOINTS)), np.nan)
+    values = real_array("static_conf", static_conf)
+    require_shape("static_conf", values, (length, len(STATIC_JOINTS)))
+    wrong = values[(values < 0.0) | (values > 1.0)]
+    if wrong.size:
+        raise MotionError(
+            Status.BAD_UNITS,
+            f"static_conf holds {wrong[0]:.3g}; probabilities from 0 to 1 were wanted, or NaN",
+        )
+    return values
 
 
 def require_bounded(field: str, array: np.ndarray, limit: float, unit: str) -> None:

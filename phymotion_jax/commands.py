@@ -80,7 +80,12 @@ def run_explain(command: Explain) -> int:
 def _scorer(options: Options) -> Scorer:
     if options.preset not in PRESET_NAMES:
         raise UnknownNameError("preset", options.preset, PRESET_NAMES)
-    return Scorer(options.preset, backend=options.backend, floor=options.floor)
+    return Scorer(
+        options.preset,
+        backend=options.backend,
+        floor=options.floor,
+        level_floor=options.level_floor,
+    )
 
 
 def _loader(options: Options) -> Callable[[Path], Motion]:

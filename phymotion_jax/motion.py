@@ -6,15 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from phymotion_jax.body.skeleton import N_BETAS, N_BODIES
+from phymotion_jax.body.skeleton import N_BETAS, N_BODIES, STATIC_JOINTS
 from phymotion_jax.checks import (
     MAX_POSITION_M,
     bucket_length,
     checked_fps,
     checked_mass,
     checked_poses,
+    checked_static_conf,
     first_ten_betas,
     real_array,
     require_bounded,
@@ -47,6 +48,10 @@ class Motion:
     fps: float
     """Frames a second."""
 
+    static_conf: Float[np.ndarray, "T 6"]
+    """How surely each of `skeleton.STATIC_JOINTS` stands still on its way to the next frame, from
+    0 to 1, as an estimator has it that saw the video; NaN where none did."""
+
     mass_kg: float = float("nan")
     """Whole-body mass; NaN means that it follows from the betas."""
 
@@ -61,6 +66,14 @@ class Motion:
         """Number of frames."""
         return len(self.root_pos)
 
+    def take(self, frames: slice | Int[np.ndarray, " N"]) -> "Motion":
+        """The clip of these frames alone."""
+        return self.replace(
+            root_pos=self.root_pos[frames],
+            joint_quat=self.joint_quat[frames],
+            static_conf=self.static_conf[frames],
+        )
+
     @classmethod
     def from_smplx(
         cls,
@@ -70,6 +83,7 @@ class Motion:
         body_pose: Float[np.ndarray, "T 63"],
         fps: float,
         betas: Float[np.ndarray, " K"] | None = None,
+        static_conf: Float[np.ndarray, "T 6"] | None = None,
         up: UpAxis = "z",
         mass_kg: float | None = None,
         name: str = "",
@@ -83,6 +97,8 @@ class Motion:
           body_pose: rotation vectors of the 21 body joints, as ``(T, 63)`` or ``(T, 21, 3)``.
           fps: frames a second.
           betas: shape coefficients, any number; the first ten count. None is the mean body.
+          static_conf: probabilities that joints stand still, see the field of that name; NaN or
+            None where they are not known.
           up: the file's vertical axis. "y" is turned to z up by (x, y, z) -> (x, -z, y).
           mass_kg: whole-body mass where it is known.
           name: what tables call the clip.
@@ -109,6 +125,7 @@ class Motion:
             joint_quat=np.asarray(joint_quat, np.float32),
             betas=shape.astype(np.float32),
             fps=rate,
+            static_conf=checked_static_conf(static_conf, length).astype(np.float32),
             mass_kg=checked_mass(mass_kg),
             name=name,
             source=source,
@@ -140,6 +157,9 @@ class MotionBatch:
 
     mass_kg: Float[Array, " B"]
     """Whole-body mass; NaN means that it follows from the betas."""
+
+    static_conf: Float[Array, "B T 6"]
+    """How surely each of `skeleton.STATIC_JOINTS` stands still, from 0 to 1; NaN: not known."""
 
     @property
     def n_clips(self) -> int:
@@ -173,13 +193,21 @@ class MotionBatch:
         fps = np.ones(rows, np.float32)
         betas = np.zeros((rows, N_BETAS), np.float32)
         mass_kg = np.full(rows, np.nan, np.float32)
+        static_conf = np.full((rows, length, len(STATIC_JOINTS)), np.nan, np.float32)
         for i, motion in enumerate(motions):
             frames = slice(0, motion.n_frames)
+            if len(motion.static_conf) != motion.n_frames:
+                raise MotionError(
+                    Status.BAD_SHAPE,
+                    f"static_conf of {len(motion.static_conf)} frames in a clip of "
+                    f"{motion.n_frames}; `Motion.take` cuts both",
+                )
             root_pos[i, frames] = motion.root_pos
             joint_quat[i, frames] = motion.joint_quat
+            static_conf[i, frames] = motion.static_conf
             mask[i, frames] = True
             fps[i], betas[i], mass_kg[i] = motion.fps, motion.betas, motion.mass_kg
-        leaves = (root_pos, joint_quat, mask, fps, betas, mass_kg)
+        leaves = (root_pos, joint_quat, mask, fps, betas, mass_kg, static_conf)
         return cls(*(jnp.asarray(x) for x in leaves))
 
     @classmethod
@@ -192,6 +220,7 @@ class MotionBatch:
         lengths: Array | None = None,
         betas: Float[Array, "B 10"] | None = None,
         mass_kg: Float[Array, " B"] | float | None = None,
+        static_conf: Float[Array, "B T 6"] | None = None,
         up: UpAxis = "z",
     ) -> "MotionBatch":
         """Batch a generator's arrays where they are: pure JAX, no copy to the host, jit-able.
@@ -208,6 +237,8 @@ class MotionBatch:
           lengths: real frames of each clip, ``(B,)``; all of them by default.
           betas: shape coefficients, of which the first ten count; the mean body by default.
           mass_kg: whole-body mass; from the betas by default.
+          static_conf: probabilities that `skeleton.STATIC_JOINTS` stand still; NaN, the default,
+            where they are not known.
           up: vertical axis of the arrays.
         """
         if transl.ndim != 3 or transl.shape[2] != 3:
@@ -229,6 +260,10 @@ class MotionBatch:
             raise MotionError(
                 Status.BAD_SHAPE, f"betas is {betas.shape}, ({clips}, {N_BETAS} or more) was wanted"
             )
+        static = (clips, frames, len(STATIC_JOINTS))
+        conf = jnp.full(static, jnp.nan) if static_conf is None else static_conf
+        if conf.shape != static:
+            raise MotionError(Status.BAD_SHAPE, f"static_conf is {conf.shape}, {static} was wanted")
         shape = jnp.zeros((clips, N_BETAS)) if betas is None else betas[:, :N_BETAS]
         count = jnp.full((clips,), frames) if lengths is None else jnp.asarray(lengths)
         root_pos, joint_quat = to_world(jnp, transl, poses[:, :, :22], shape[:, None], up)
@@ -242,23 +277,24 @@ class MotionBatch:
             fps=jnp.broadcast_to(jnp.asarray(fps, kind), (clips,)),
             betas=shape.astype(kind),
             mass_kg=jnp.broadcast_to(jnp.asarray(mass, kind), (clips,)),
+            static_conf=conf.astype(kind),
         )
 
     def unpad(self, names: Sequence[str] | None = None) -> list[Motion]:
         """The clips again, without padding and without the empty ones, on the host."""
-        fields = (self.root_pos, self.joint_quat, self.mask, self.betas, self.fps, self.mass_kg)
-        root_pos, joint_quat, mask, betas, fps, mass_kg = jax.device_get(fields)
+        host = jax.device_get(self)
         names = [""] * self.n_clips if names is None else names
         motions = []
-        for i, length in enumerate(mask.sum(axis=1)):
+        for i, length in enumerate(host.mask.sum(axis=1)):
             if length:
                 motions.append(
                     Motion(
-                        root_pos=root_pos[i, :length],
-                        joint_quat=joint_quat[i, :length],
-                        betas=betas[i],
-                        fps=float(fps[i]),
-                        mass_kg=float(mass_kg[i]),
+                        root_pos=host.root_pos[i, :length],
+                        joint_quat=host.joint_quat[i, :length],
+                        betas=host.betas[i],
+                        fps=float(host.fps[i]),
+                        static_conf=host.static_conf[i, :length],
+                        mass_kg=float(host.mass_kg[i]),
                         name=names[i] if i < len(names) else "",
                         source="batch",
                     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from phymotion_jax.errors import PhyMotionError
 
@@ -37,6 +37,9 @@ class Options:
     """Whole-body mass in kilograms. By default it follows from the body's shape."""
     floor: Annotated[float | None, _optional("H")] = None
     """Height of the floor in metres. By default it is found in each clip."""
+    level_floor: Annotated[bool, arg(help_behavior_hint=""), FlagCreatePairsOff] = False
+    """Turn each clip so that the plane of its standing feet is level: for recoverers that do not
+    align gravity."""
     backend: Literal["fused", "mjx"] = "fused"
     """Inverse dynamics: this program's own, or MuJoCo MJX (slower; to compare)."""
 
@@ -46,6 +49,8 @@ class Options:
         _require_positive("--mass-kg", self.mass_kg)
         if self.floor is not None and not abs(self.floor) < float("inf"):
             raise UsageError(f"--floor is {self.floor}; a height in metres was wanted")
+        if self.floor is not None and self.level_floor:
+            raise UsageError("--floor gives a level floor, --level-floor looks for one; take one")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,7 @@ class Report:
     """Mean speed of the links, in m/s. A diagnostic: standing still must not pay."""
 
     floor_height: Float[Array, " B"]
-    """Height of the floor that was used, in metres."""
+    """Height of the floor that was used, in metres; of a levelled clip, under where feet stood."""
 
     valid: Bool[Array, " B"]
     """Whether the clip could be scored."""

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from phymotion_jax import level
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.skeleton import N_BODIES
 from phymotion_jax.dynamics import BACKENDS, Backend
@@ -41,6 +42,7 @@ def score(
     floor: Float[Array, " B"] | float | None = None,
     forces: bool = False,
     smooth: bool = False,
+    level_floor: bool = False,
 ) -> Report:
     """Score a batch of clips. Pure: it may be called inside `jit`, `vmap` or `shard_map`.
 
@@ -58,8 +60,11 @@ def score(
       forces: give the forces as well (`Report.forces`), which take 1.5 KB a frame.
       smooth: for gradients: ramps without bends and soft maxima, with a slope everywhere. Scores
         are a little lower. Only `physical` has this form.
+      level_floor: turn each clip first so that the plane its feet stand on is level (`level`), for
+        recoverers that do not align gravity. Places in the report are those of the turned clip.
 
     Raises:
+      MotionError: for a floor of given height that is to be levelled as well.
       ModelError: for a humanoid that is not SMPL's tree with soles; for any at all with
         `reference`, which has its own.
       UnknownNameError: for a preset or backend that does not exist, or a preset without a smooth
@@ -67,14 +72,17 @@ def score(
     """
     if backend not in BACKENDS:
         raise UnknownNameError("dynamics backend", backend, BACKENDS)
+    _require_one_floor(floor, level_floor)
     # Arguments in one form, so that every way of calling runs the same compiled program.
     if floor is not None:
         floor = jnp.broadcast_to(jnp.asarray(floor, batch.root_pos.dtype), batch.fps.shape)
     chosen = get_preset(preset).smoothed() if smooth else get_preset(preset)
-    return _score(batch, humanoid, floor, preset=chosen, backend=backend, forces=forces)
+    return _score(
+        batch, humanoid, floor, preset=chosen, backend=backend, forces=forces, levelled=level_floor
+    )
 
 
-@partial(jax.jit, static_argnames=("preset", "backend", "forces"))
+@partial(jax.jit, static_argnames=("preset", "backend", "forces", "levelled"))
 def _score(
     batch: MotionBatch,
     humanoid: Humanoid | None,
@@ -83,10 +91,12 @@ def _score(
     preset: Preset,
     backend: Backend,
     forces: bool,
+    levelled: bool,
 ) -> Report:
     status = batch_status(batch, floor)
     valid = status == int(Status.OK)
     usable = rest_padding(mask_out(batch, valid))
+    usable = level.level_floor(usable, humanoid) if levelled else usable
     found = _CHAINS[type(preset)](usable, humanoid, floor, preset, backend)
     return _report(found if forces else found._replace(forces=None), usable, status, preset)
 
@@ -147,6 +157,14 @@ def _percentiles(
     return shares
 
 
+def _require_one_floor(floor: object, level_floor: bool) -> None:
+    if level_floor and floor is not None:
+        raise MotionError(
+            Status.BAD_UNITS,
+            "a floor of given height is level already; give floor or level_floor, not both",
+        )
+
+
 class Scorer:
     """A scorer with its settings: ``Scorer()(batch) -> Report``."""
 
@@ -156,6 +174,7 @@ class Scorer:
         *,
         backend: Backend = "fused",
         floor: float | None = None,
+        level_floor: bool = False,
     ):
         """Check the settings once.
 
@@ -163,19 +182,29 @@ class Scorer:
           preset: thresholds, by name or as a `Preset`.
           backend: of the inverse dynamics, "fused" or "mjx".
           floor: height of the floor in metres; estimated from each clip where it is None.
+          level_floor: turn each clip until its floor is level; see `score`.
 
         Raises:
           UnknownNameError: for a preset or backend that does not exist.
-          MotionError: for a floor that is not finite.
+          MotionError: for a floor that is not finite, or that is to be levelled as well.
         """
         if backend not in BACKENDS:
             raise UnknownNameError("dynamics backend", backend, BACKENDS)
         if floor is not None and not math.isfinite(floor):
             raise MotionError(Status.BAD_UNITS, f"floor is {floor}; metres were wanted")
+        _require_one_floor(floor, level_floor)
         self.preset = get_preset(preset)
         self.backend: Backend = backend
         self.floor = floor
+        self.level_floor = level_floor
 
     def __call__(self, batch: MotionBatch, humanoid: Humanoid | None = None) -> Report:
         """Score a batch; see `score`."""
-        return score(batch, humanoid, self.preset, backend=self.backend, floor=self.floor)
+        return score(
+            batch,
+            humanoid,
+            self.preset,
+            backend=self.backend,
+            floor=self.floor,
+            level_floor=self.level_floor,
+        )

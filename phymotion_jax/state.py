@@ -72,6 +72,7 @@ def rest_padding(batch: MotionBatch) -> MotionBatch:
     return batch.replace(
         root_pos=jnp.where(batch.mask[..., None], batch.root_pos, 0.0),
         joint_quat=jnp.where(batch.mask[..., None, None], batch.joint_quat, rest),
+        static_conf=jnp.where(batch.mask[..., None], batch.static_conf, jnp.nan),
     )
 
 

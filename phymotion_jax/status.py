@@ -58,7 +58,13 @@ def _in_units(batch: MotionBatch, frames: Int[Array, " B"]) -> Bool[Array, " B"]
         & (speed <= MAX_MEAN_SPEED_M_S * jnp.maximum(frames - 1, 1))
         & (jnp.max(jnp.abs(batch.betas), axis=1) <= MAX_BETA)
         & (jnp.isnan(batch.mass_kg) | mass)
+        & jnp.all(_probable(batch.static_conf) | ~batch.mask[..., None], axis=(1, 2))
     )
+
+
+def _probable(share: Float[Array, "B T 6"]) -> Bool[Array, "B T 6"]:
+    """Whether it is a probability, or not known."""
+    return jnp.isnan(share) | ((share >= 0.0) & (share <= 1.0))
 
 
 def mask_out(batch: MotionBatch, usable: Bool[Array, " B"]) -> MotionBatch:

@@ -25,6 +25,7 @@ def make_motion(n_frames=20, value=0.0, fps=30.0, name=""):
         joint_quat=quat,
         betas=np.zeros(10, np.float32),
         fps=fps,
+        static_conf=np.full((n_frames, 6), np.nan, np.float32),
         name=name,
         source="fake",
     )
@@ -75,8 +76,8 @@ class FakeScorer:
 
     BAD_X = -1.0
 
-    def __init__(self, preset="physical", *, backend="fused", floor=None):
-        self.asked_for = (preset, backend, floor)
+    def __init__(self, preset="physical", *, backend="fused", floor=None, level_floor=False):
+        self.asked_for = (preset, backend, floor, level_floor)
         self.preset = get_preset(preset)
         self.shapes = []
         self.rng = np.random.default_rng(0)

@@ -5,6 +5,7 @@ import pickle
 import struct
 import zipfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -127,10 +128,20 @@ def save_zip(path: Path, root, members=None, *, byteorder: bytes | None = b"litt
     return path
 
 
-def save_gvhmr(path: Path, clip, *, order: str = "<", cache: bool = False, **replaced) -> Path:
+def save_gvhmr(
+    path: Path,
+    clip,
+    *,
+    order: Literal["<", ">"] = "<",
+    cache: bool = False,
+    logits: np.ndarray | None = None,
+    network=None,
+    **replaced,
+) -> Path:
     """A `hmr4d_results.pt`, or a cache of one as the published scorer keeps it.
 
-    `replaced` opcodes or plain values stand in for tensors.
+    `replaced` opcodes or plain values stand in for tensors, and `network` for all that the network
+    gave: its `logits` of standing still, if any.
     """
     params, members = {}, {}
     for key, (name, array) in enumerate(clip.items()):
@@ -138,6 +149,13 @@ def save_gvhmr(path: Path, clip, *, order: str = "<", cache: bool = False, **rep
         params[name] = tensor(str(key), array.dtype.str[1:], array.size, array.shape)
         members[str(key)] = ordered.tobytes()
     root = {"smpl_params_global": {**params, **replaced}, "K_fullimg": [1, None, True]}
+    if logits is not None:
+        ordered = logits.astype(logits.dtype.newbyteorder(order))
+        made = tensor("logits", logits.dtype.str[1:], logits.size, logits.shape)
+        network = {"model_output": {"pred_cam": None}, "static_conf_logits": made}
+        members["logits"] = ordered.tobytes()
+    if network is not None:
+        root["net_outputs"] = network
     root = {"pred": root, "video": "a.mp4"} if cache else root
     return save_zip(path, root, members, byteorder=b"big" if order == ">" else b"little")
 

@@ -115,4 +115,5 @@ def zeros_like_batch() -> MotionBatch:
         fps=jnp.ones(CLIPS),
         betas=jnp.zeros((CLIPS, 10)),
         mass_kg=jnp.full(CLIPS, jnp.nan, jnp.float32),
+        static_conf=jnp.full((CLIPS, LENGTH, 6), jnp.nan, jnp.float32),
     )

@@ -163,8 +163,14 @@ def test_options_arrive(scorers, clips, capsys):
     argv = ["--preset", "reference", "--backend", "mjx", "--floor", "0.1", "--fps", "12"]
     code, out, _ = command(capsys, "score", clips, *argv, "-o", "-")
     assert code == DONE
-    assert scorers[0].asked_for == ("reference", "mjx", 0.1)
+    assert scorers[0].asked_for == ("reference", "mjx", 0.1, False)
     assert {json.loads(line)["fps"] for line in out.splitlines()} == {12.0}
+
+
+def test_level_floor_arrives(scorers, clips, capsys):
+    code, _, _ = command(capsys, "score", clips, "--level-floor")
+    assert code == DONE
+    assert scorers[0].asked_for == ("physical", "fused", None, True)
 
 
 def test_frames_per_batch_arrives(scorers, clips, capsys):
@@ -184,6 +190,7 @@ def test_frames_per_batch_arrives(scorers, clips, capsys):
         (["score", "CLIPS", "--fps", "0"], "--fps is 0; a number above 0 was wanted"),
         (["score", "CLIPS", "--mass-kg", "nan"], "--mass-kg is nan; a number above 0"),
         (["score", "CLIPS", "--frames-per-batch", "0"], "--frames-per-batch is 0"),
+        (["score", "CLIPS", "--level-floor", "--floor", "0"], "--floor gives a level floor"),
         (["score", "EMPTY"], "no motion files in "),
         (["score", "gone.npz"], "there is no gone.npz"),
         (["explain", "gone.npz"], "gone.npz: there is no such file"),

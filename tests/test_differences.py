@@ -281,6 +281,7 @@ def test_root_turns_too(rng):
         fps=jnp.asarray(FPS, jnp.float32),
         betas=jnp.zeros((B, 10)),
         mass_kg=jnp.full(B, jnp.nan),
+        static_conf=jnp.full((B, T, 6), jnp.nan),
     )
     motion = jax.jit(joint_rates)(batch)
     got = np.stack([np.asarray(c) for c in motion.ang_vel], axis=-1)

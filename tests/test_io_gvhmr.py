@@ -57,6 +57,53 @@ def test_published_scorers_cache_is_the_same_clip(tmp_path, clip):
     np.testing.assert_array_equal(plain.joint_quat, cache.joint_quat)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("cache", [False, True])
+@pytest.mark.parametrize("lead", [(1,), ()], ids=["as the tool writes them", "without batch"])
+def test_logits_are_probabilities(tmp_path, clip, rng, lead, cache, order):
+    """Of any size: `torch.sigmoid` has 1 for 200, and exp(200) is too large for float32."""
+    logits = (50.0 * rng.standard_normal((*lead, N, 6))).astype(np.float32)
+    logits[..., 0, :2] = 200.0, -200.0
+    path = io_files.save_gvhmr(tmp_path / "a.pt", clip, cache=cache, order=order, logits=logits)
+    want = 1.0 / (1.0 + np.exp(-logits.reshape(N, 6).astype(np.float64)))
+    np.testing.assert_allclose(load_motion(path).static_conf, want, atol=1e-6)  # float32
+
+
+@pytest.mark.parametrize(
+    "network", [None, {}, {"model_output": 1}, {"static_conf_logits": None}, 3], ids=str
+)
+def test_files_without_logits_are_fine(tmp_path, clip, network):
+    motion = load_motion(io_files.save_gvhmr(tmp_path / "a.pt", clip, network=network))
+    assert motion.static_conf.shape == (N, 6)
+    assert np.isnan(motion.static_conf).all()
+
+
+LOGITS = np.zeros((1, N, 6), np.float32)
+BAD_LOGITS = {
+    "five joints": (LOGITS[..., :5], Status.BAD_SHAPE, f"is (1, {N}, 5), (1, {N}, 6) was wanted"),
+    "other length": (LOGITS[:, 1:], Status.BAD_SHAPE, f"is (1, {N - 1}, 6), (1, {N}, 6) was"),
+    "two clips": (np.tile(LOGITS, (2, 1, 1)), Status.BAD_SHAPE, f"is (2, {N}, 6), (1, {N}, 6)"),
+    "truths": (LOGITS > 0, Status.BAD_SHAPE, "holds bool, numbers were wanted"),
+    "NaN": (LOGITS + np.nan, Status.NOT_FINITE, f"is not finite on {N} of {N} frames, first on 0"),
+    "infinity": (LOGITS - np.inf, Status.NOT_FINITE, "is not finite on"),
+}
+
+
+@pytest.mark.parametrize("logits, status, reason", BAD_LOGITS.values(), ids=BAD_LOGITS.keys())
+def test_bad_logits_are_named(tmp_path, clip, logits, status, reason):
+    error = refused(io_files.save_gvhmr(tmp_path / "bad.pt", clip, logits=logits))
+    assert error.status == status
+    assert error.reason.startswith(f"net_outputs.static_conf_logits {reason}")
+    assert "\n" not in error.reason
+
+
+def test_logits_that_are_no_tensor(tmp_path, clip):
+    network = {"static_conf_logits": [1, 2]}
+    error = refused(io_files.save_gvhmr(tmp_path / "bad.pt", clip, network=network))
+    assert error.status == Status.UNREADABLE
+    assert "net_outputs.static_conf_logits is a list, a tensor was wanted" in error.reason
+
+
 def test_up_overrides(tmp_path, clip):
     motion = load_motion(io_files.save_gvhmr(tmp_path / "a.pt", clip), up="z")
     npz = load_motion(io_files.save(tmp_path / "a.npz", io_files.amass(clip)))
@@ -166,3 +213,6 @@ def test_a_real_result(shared):
     assert (motion.n_frames, motion.fps) == (312, 30.0)
     height = motion.root_pos[:, 2]
     assert 0.8 < height.min() < height.max() < 1.6  # a standing, serving player; z is up
+    share = (motion.static_conf > 0.5).mean(axis=0)
+    assert (share[:4] > 0.4).all() and (share[:4] < 0.6).all()  # feet take turns
+    assert (share[4:] == 0.0).all()  # hands that play do not rest

@@ -134,6 +134,16 @@ REFUSED = {  # change of a good clip, status, what the message must contain
         Status.BAD_UNITS,
         ["betas goes up to 300", "standard deviations under 6"],
     ),
+    "five confidences": (
+        {"static_conf": np.zeros((T, 5))},
+        Status.BAD_SHAPE,
+        ["static_conf is (20, 5)", "(20, 6) was wanted"],
+    ),
+    "logits": (
+        {"static_conf": np.full((T, 6), -4.5)},
+        Status.BAD_UNITS,
+        ["static_conf holds -4.5", "probabilities from 0 to 1"],
+    ),
     "no mass": ({"mass_kg": 0.0}, Status.BAD_UNITS, ["mass_kg of 0", "1 to 1000"]),
     "NaN mass": ({"mass_kg": np.nan}, Status.BAD_UNITS, ["mass_kg of nan"]),
 }
@@ -267,6 +277,8 @@ def clips(rng) -> list[Motion]:
     for k, mass_kg in enumerate((None, 50.0, 90.0)):
         clip = parameters(rng, LENGTHS[k])
         clip["fps"] = FPS[k]
+        if k:  # the first from a source that has none
+            clip["static_conf"] = rng.uniform(size=(LENGTHS[k], 6))
         motions.append(Motion.from_smplx(**clip, name=f"clip {k}", mass_kg=mass_kg))
     return motions
 
@@ -283,9 +295,22 @@ def test_padding_and_back(rng):
     again = batch.unpad([m.name for m in motions])
     assert len(again) == B
     for got, want in zip(again, motions, strict=True):
-        for field in ("root_pos", "joint_quat", "betas", "fps", "mass_kg"):
+        for field in ("root_pos", "joint_quat", "betas", "fps", "static_conf", "mass_kg"):
             np.testing.assert_array_equal(getattr(got, field), getattr(want, field))
         assert got.name == want.name
+
+
+def test_confidences_are_padded_with_what_is_not_known(rng):
+    motions = clips(rng)
+    conf = np.asarray(MotionBatch.from_motions(motions).static_conf)
+    known = np.arange(BUCKETS[0]) < np.array([0, *LENGTHS[1:]])[:, None]
+    np.testing.assert_array_equal(np.isfinite(conf), np.broadcast_to(known[..., None], conf.shape))
+    cut = motions[1].take(slice(2, 6))
+    np.testing.assert_array_equal(cut.static_conf, motions[1].static_conf[2:6])
+    np.testing.assert_array_equal(cut.joint_quat, motions[1].joint_quat[2:6])
+    torn = motions[1].replace(root_pos=cut.root_pos, joint_quat=cut.joint_quat)
+    with pytest.raises(MotionError, match="static_conf of 7 frames in a clip of 4"):
+        MotionBatch.from_motions([torn])
 
 
 def test_empty_rows_are_no_clips(rng):
@@ -333,6 +358,7 @@ def arrays(rng) -> dict[str, np.ndarray]:
         "betas": rng.normal(size=(B, 10)),
         "fps": np.array(FPS),
         "mass_kg": np.array([np.nan, 50.0, 90.0]),
+        "static_conf": np.where(np.arange(B)[:, None, None] == 1, np.nan, rng.random((B, T, 6))),
     }
 
 
@@ -343,6 +369,7 @@ def as_motions(data, lengths, up: UpAxis = "z") -> list[Motion]:
             global_orient=data["poses"][b, :n, 0],
             body_pose=data["poses"][b, :n, 1:J].reshape(n, 63),
             betas=data["betas"][b],
+            static_conf=data["static_conf"][b, :n] if "static_conf" in data else None,
             fps=data["fps"][b],
             mass_kg=None if np.isnan(data["mass_kg"][b]) else data["mass_kg"][b],
             up=up,
@@ -370,6 +397,7 @@ def assert_same_clips(batch: MotionBatch, motions: list[Motion]) -> None:
         )
         np.testing.assert_allclose(got.betas, want.betas, rtol=1e-6)
         np.testing.assert_allclose(got.mass_kg, want.mass_kg)
+        np.testing.assert_array_equal(got.static_conf, want.static_conf)
         assert got.fps == want.fps
 
 
@@ -390,8 +418,9 @@ def test_arrays_are_the_same_clips(kind, up, rng):
 
 
 def test_what_is_not_given(rng):
-    """All frames, the mean body, a mass from the betas, one frame rate for all."""
+    """All frames, the mean body, a mass from the betas, one frame rate for all, no confidences."""
     data = arrays(rng) | {"betas": np.zeros((B, 10)), "fps": np.full(B, 24.0)}
+    del data["static_conf"]
     data["mass_kg"][:] = np.nan
     few: dict[str, Any] = {k: jnp.asarray(data[k], jnp.float32) for k in ("transl", "poses")}
     got = MotionBatch.from_arrays(**few, fps=24.0)
@@ -436,6 +465,10 @@ WRONG = {
     "too few joints": ({"poses": (B, T, 21, 3)}, "poses is (3, 20, 21, 3), (3, 20, 22 or more"),
     "six numbers a joint": ({"poses": (B, T, J, 6)}, "poses is (3, 20, 22, 6), (3, 20, 22 or more"),
     "one row of betas": ({"betas": (10,)}, "betas is (10,), (3, 10 or more) was wanted"),
+    "five confidences": (
+        {"static_conf": (B, T, 5)},
+        "static_conf is (3, 20, 5), (3, 20, 6) was wanted",
+    ),
     "few betas": ({"betas": (B, 5)}, "betas is (3, 5), (3, 10 or more) was wanted"),
 }
 

@@ -35,15 +35,11 @@ def jump():
     still = np.zeros(len(t), int)
     pos = stand.root_pos[still].astype(np.float64)
     pos[:, 2] += 2.5 * flown - 0.5 * 9.81 * flown**2
-    return stand.replace(
-        root_pos=pos.astype(np.float32), joint_quat=stand.joint_quat[still], fps=120.0, name="jump"
-    )
+    return stand.take(still).replace(root_pos=pos.astype(np.float32), fps=120.0, name="jump")
 
 
 def part_of(motion, start, stop):
-    return motion.replace(
-        root_pos=motion.root_pos[start:stop], joint_quat=motion.joint_quat[start:stop]
-    )
+    return motion.take(slice(start, stop))
 
 
 def rotations(motion, link):
@@ -264,6 +260,7 @@ def test_everything_else_stays(motion, name, level):
     assert wrong.name == f"{motion.name}_{name}_{level}"
     assert wrong.fps == motion.fps and wrong.mass_kg == motion.mass_kg
     assert wrong.betas is motion.betas
+    assert wrong.static_conf.shape == (wrong.n_frames, 6)
     assert wrong.root_pos.dtype == wrong.joint_quat.dtype == np.float32
     assert wrong.root_pos.shape == (wrong.n_frames, 3) and np.isfinite(wrong.root_pos).all()
     assert np.allclose(np.linalg.norm(wrong.joint_quat, axis=-1), 1.0, atol=1e-6)

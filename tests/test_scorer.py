@@ -152,7 +152,7 @@ def doubled(motion: Motion) -> Motion:
     ]
     quat = np.stack([s(new).as_quat(scalar_first=True) for s in splines], axis=1)
     pos = CubicSpline(old, motion.root_pos)(new)
-    return motion.replace(
+    return motion.take(np.arange(len(new)) // 2).replace(
         root_pos=pos.astype(np.float32), joint_quat=quat.astype(np.float32), fps=2 * motion.fps
     )
 
@@ -321,6 +321,10 @@ ABSURD = {
         lambda b: b.replace(root_pos=b.root_pos.at[1, ::2, 0].add(9e2)),
     ),
     "betas": (Status.BAD_UNITS, lambda b: b.replace(betas=b.betas.at[1, 3].set(1e4))),
+    "a logit for a probability": (
+        Status.BAD_UNITS,
+        lambda b: b.replace(static_conf=b.static_conf.at[1, 5, 0].set(7.0)),
+    ),
     "light": (Status.BAD_UNITS, lambda b: b.replace(mass_kg=b.mass_kg.at[1].set(1e-39))),
     "heavy": (Status.BAD_UNITS, lambda b: b.replace(mass_kg=b.mass_kg.at[1].set(1e38))),
     "infinite mass": (Status.BAD_UNITS, lambda b: b.replace(mass_kg=b.mass_kg.at[1].set(jnp.inf))),

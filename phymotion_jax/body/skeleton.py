@@ -85,3 +85,9 @@ FEET = (
     (body_index("right_ankle"), body_index("right_foot")),
 )
 """Links of each foot: the part behind the ball of the foot, and the toes."""
+
+STATIC_JOINTS = (
+    *("left_ankle", "left_foot", "right_ankle", "right_foot"),
+    *("left_wrist", "right_wrist"),
+)
+"""Joints of which GVHMR says how surely they stand still, in its order."""

@@ -75,6 +75,7 @@ def _motion(
             global_orient=raw.global_orient,
             body_pose=raw.body_pose,
             betas=raw.betas,
+            static_conf=raw.static_conf,
             fps=fps,
             up=up or raw.up,
             mass_kg=raw.mass_kg if mass_kg is None else mass_kg,

@@ -34,6 +34,8 @@ class RawClip:
     mass_kg: float | None
     up: UpAxis
     source: str
+    static_conf: np.ndarray | None = None
+    """As in `Motion`; None where the file does not have it."""
 
     def __post_init__(self):
         """Compare lengths."""

@@ -22,6 +22,7 @@ from phymotion_jax.motion import MotionBatch
 from phymotion_jax.physical.balance import imbalance
 from phymotion_jax.physical.ramps import ramp
 from phymotion_jax.physical.roughness import Roughness, roughness
+from phymotion_jax.physical.standing import standing, static_points
 from phymotion_jax.presets import PhysicalPreset
 from phymotion_jax.state import State, moving_body, rates_of
 
@@ -78,27 +79,41 @@ def scene(
     state = moving_body(
         batch, humanoid, joints=rates_of(quat, root, batch.mask, fps), backend=backend, floor=floor
     )
-    touch = jax.lax.optimization_barrier(_touch(state, humanoid, preset))
+    conf = static_points(batch.static_conf, humanoid.contact_link)
+    touch = jax.lax.optimization_barrier(_touch(state, humanoid, conf, preset))
     loads = ground_loads(state, humanoid, touch, friction=preset.friction)
     loads, out = jax.lax.optimization_barrier((loads, imbalance(state, touch)))
     return Scene(state, touch, loads, out, rough)
 
 
-def _touch(state: State, humanoid: Humanoid, preset: PhysicalPreset) -> Float[Array, "P B T"]:
+def _touch(
+    state: State, humanoid: Humanoid, static_conf: Float[Array, "P B T"], preset: PhysicalPreset
+) -> Float[Array, "P B T"]:
     """How surely each point stands: near the floor, and no faster over it than what stands best.
 
     What stands best is the slowest of the points that are near: a swinging foot is faster than the
     standing one however low it passes, and all of a body that skates has one speed.
     """
-    sole = {k for foot in humanoid.feet for k in foot}
-    heights = jnp.split(state.points[2], [len(sole)])
-    ramps = (preset.touch_height_m, preset.touch_height_other_m)
-    near = jnp.concatenate(
-        [1.0 - ramp(h, r, preset.smooth) for h, r in zip(heights, ramps, strict=True)]
-    )
+    near = _near(state.points[2], humanoid, preset)
     velocity, _ = linear_rates(state.points, state.mask, state.fps)
     speed = norm((velocity[0], velocity[1], jnp.zeros_like(velocity[0])))
     slowest = jnp.min(jnp.where(near > 0.5, speed, jnp.inf), axis=0)
     slowest = jnp.where(jnp.isfinite(slowest), slowest, 0.0)
     stands = 1.0 - ramp(speed - slowest, preset.touch_speed_m_s, preset.smooth)
+    sure = standing(near, static_conf)
+    near = _near(state.points[2] - preset.static_height_m * sure, humanoid, preset)
+    # What is said to stand still touches, however fast it slides: a slide is a slip then.
+    stands = stands + (1.0 - stands) * jnp.maximum(sure, 0.0)
     return jnp.where(state.mask, near * stands, 0.0)
+
+
+def _near(
+    height: Float[Array, "P B T"], humanoid: Humanoid, preset: PhysicalPreset
+) -> Float[Array, "P B T"]:
+    """How near each point is to the floor, from 0 to 1: soles, which come first, and the others."""
+    n_sole = sum(len(foot) for foot in humanoid.feet)
+    split = height[:n_sole], height[n_sole:]
+    ramps = preset.touch_height_m, preset.touch_height_other_m
+    return jnp.concatenate(
+        [1.0 - ramp(h, limits, preset.smooth) for h, limits in zip(split, ramps, strict=True)]
+    )

@@ -40,6 +40,10 @@ class PhysicalPreset(Preset):
     touch_height_other_m: Ramp
     """The same of points that are not a sole's."""
 
+    static_height_m: float
+    """That much higher do points still touch that an estimator surely holds for static, and that
+    much lower do others cease to, where it holds another point for static that touches."""
+
     touch_speed_m_s: Ramp
     """It stands for sure up to `soft` faster over the floor than the slowest point that touches,
     and swings from `hard` on."""
@@ -145,6 +149,7 @@ PHYSICAL = PhysicalPreset(
     touch_height_m=Ramp(0.03, 0.07),
     # The shank of a standing leg ends at 0.054 and more, and carries nothing.
     touch_height_other_m=Ramp(0.02, 0.05),
+    static_height_m=0.01,  # 0.02 would spare hovering by 0.1 m half of what it costs
     touch_speed_m_s=Ramp(0.1, 0.4),  # a walking foot swings at 2 and more, a shuffling one at 0.5
     # Walking uses 0.2, dry shoes hold 0.5 to 1.0.
     friction=0.9,

@@ -27,8 +27,7 @@ def freeze(motion: Motion, frame: int | None = None) -> Motion:
       frame: which; by default the one in the middle. Negative ones count from the end.
     """
     held = motion.n_frames // 2 if frame is None else frame
-    still = np.full(motion.n_frames, range(motion.n_frames)[held])
-    return motion.replace(root_pos=motion.root_pos[still], joint_quat=motion.joint_quat[still])
+    return motion.take(np.full(motion.n_frames, range(motion.n_frames)[held]))
 
 
 def freeze_at(motion: Motion, share: float, seed: int = 0) -> Motion:
@@ -79,7 +78,9 @@ def resampled(motion: Motion, at: Float[np.ndarray, " N"]) -> Motion:
     """
     pos = _cubic(motion.root_pos.astype(np.float64), at)
     quat = _cubic(_one_hemisphere(motion.joint_quat.astype(np.float64)), at)
-    return motion.replace(
+    # Confidences are of single frames: those in between would be made up, and might leave [0, 1].
+    nearest = np.clip(np.round(at).astype(int), 0, motion.n_frames - 1)
+    return motion.take(nearest).replace(
         root_pos=pos.astype(np.float32), joint_quat=SO3.canonicalize(quat).astype(np.float32)
     )
 

@@ -32,7 +32,11 @@ LEVELS = ("weak", "middle", "strong")
 """Names of the three strengths."""
 
 Edit = Callable[[Motion, float, int], Motion]
-"""A clip, a strength in the violation's unit, and a seed, to another clip."""
+"""A clip, a strength in the violation's unit, and a seed, to another clip.
+
+`Motion.static_conf` goes along frame by frame: it is what an estimator said that saw the video, not
+the motion that it recovered, and vouches for feet that now hover or skate. Scores must see through
+that; without confidences they would be spared the harder case."""
 
 
 @dataclass(frozen=True)
