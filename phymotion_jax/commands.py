@@ -13,7 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from phymotion_jax.assets import demo_clips
-from phymotion_jax.body.convert import convert_body
 from phymotion_jax.dataset import FRAMES_PER_BATCH, Clock, Step, score_files
 from phymotion_jax.errors import MotionError, PhyMotionError, Status, UnknownNameError
 from phymotion_jax.explain import explain
@@ -91,6 +90,8 @@ def run_explain(command: Explain) -> int:
 
 def run_convert_body(command: ConvertBody) -> int:
     """Write the body to the file that was asked for, and say where."""
+    from phymotion_jax.body.convert import convert_body  # noqa: PLC0415  scoring needs none of it
+
     say(f"wrote {convert_body(command.model, command.output)}")
     return DONE
 
