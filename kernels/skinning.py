@@ -49,7 +49,8 @@ def skin(parents: Parents, rot: Mat, joint: Vec, rest: Vec, bands: tuple[Band, .
         x, y, z = (c[start:stop] for c in rest)
         parts.append(add(mat_vec(blend[:9], (x, y, z)), blend[9:]))  # pyright: ignore
         start = stop
-    return join_levels(parts)
+    # Whatever looks at a vertex would otherwise skin it again, at each look.
+    return jax.lax.optimization_barrier(join_levels(parts))
 
 
 def pose_correctives(

@@ -7,6 +7,7 @@ float64, makes of them (`pip install smplx torch==2.13.0`).
 import pickle
 import tempfile
 from hashlib import blake2b
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,12 @@ def random_body(kind: str) -> dict[str, np.ndarray]:
     return single | {"kintree_table": tree.astype(np.uint32), "f": faces}
 
 
+def save(path: Path, arrays: dict[str, np.ndarray]) -> Path:
+    """Write a body, or one that somebody has changed."""
+    np.savez(path, **arrays)  # pyright: ignore[reportArgumentType]
+    return path
+
+
 def digest(body: dict[str, np.ndarray]) -> str:
     """Tells whether the body is the one that the fixture was made from."""
     return blake2b(b"".join(body[name].tobytes() for name in sorted(body))).hexdigest()[:32]
@@ -82,8 +89,7 @@ def smplx_forward(kind: str, betas: np.ndarray, pose: np.ndarray) -> tuple[np.nd
 
     Fingers straight, face at rest. Hands turn in SMPL alone; the other kinds have no such joint.
     """
-    import smplx  # noqa: PLC0415  not a dependency of the tests
-    import torch  # noqa: PLC0415
+    smplx, torch = (import_module(name) for name in ("smplx", "torch"))  # no dependencies
 
     hands = {f"hands_{what}{side}": np.zeros(shape) for side in "lr"
              for what, shape in (("mean", 45), ("components", (45, 45)))}  # fmt: skip

@@ -7,7 +7,7 @@ import sys
 import jax
 import numpy as np
 import pytest
-from random_body import KINDS, random_body
+from random_body import KINDS, random_body, save
 
 from phymotion_jax import PhyMotionError
 from phymotion_jax.body.convert import convert_body
@@ -31,8 +31,7 @@ def write(path, **changes):
     """A random SMPL-X file, or one that is not quite."""
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = random_body("smplx") | changes
-    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
-    return path
+    return save(path, {name: array for name, array in arrays.items() if array is not None})
 
 
 def assert_same(a, b):
@@ -132,8 +131,7 @@ def test_what_is_no_archive(tmp_path):
 @each_kind
 def test_converted_is_the_same(kind, tmp_path, empty_cache, capsys):
     """By the command, to where it is found by name; and once more, which changes nothing."""
-    source = tmp_path / f"{kind.upper()}_NEUTRAL.npz"
-    np.savez(source, **random_body(kind))
+    source = save(tmp_path / f"{kind.upper()}_NEUTRAL.npz", random_body(kind))
     assert main(["convert-body", str(source)]) == 0
     written = empty_cache / f"{kind}-neutral.npz"
     assert f"wrote {written}" in capsys.readouterr().err
@@ -146,10 +144,10 @@ def test_converted_is_the_same(kind, tmp_path, empty_cache, capsys):
 @each_kind
 def test_pickles_go_through_smplx(kind, tmp_path):
     pytest.importorskip("smplx", reason="smplx is not installed (extra smplx)")
-    np.savez(tmp_path / "body.npz", **random_body(kind))
+    straight = save(tmp_path / "body.npz", random_body(kind))
     (tmp_path / "body.pkl").write_bytes(pickle.dumps(random_body(kind)))
     converted = convert_body(tmp_path / "body.pkl", tmp_path / "converted.npz")
-    assert_same(load_surface(converted), load_surface(tmp_path / "body.npz"))
+    assert_same(load_surface(converted), load_surface(straight))
 
 
 def test_a_damaged_pickle(tmp_path):

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 
 from phymotion_jax.body.skeleton import N_BETAS, N_BODIES, PARENTS, body_index
 from phymotion_jax.body.surface_build import SurfaceArrays
@@ -55,10 +55,10 @@ class SmplArrays:
     weights: Float[np.ndarray, "V K"]
     """How much each joint moves each vertex."""
 
-    kintree_table: Int[np.ndarray, "2 K"]
+    kintree_table: Integer[np.ndarray, "2 K"]
     """The joints' parents, in its first row."""
 
-    f: Int[np.ndarray, "N 3"]
+    f: Integer[np.ndarray, "N 3"]
     """Vertices of each triangle."""
 
     def __post_init__(self):

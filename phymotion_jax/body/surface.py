@@ -23,8 +23,9 @@ from phymotion_jax.kernels.skinning import Band, pose_correctives, skin
 from phymotion_jax.kernels.vectors import Mat, Vec, quat_normalize, unstack_frames
 from phymotion_jax.motion import MotionBatch
 
-CHUNK = 256
-"""Frames skinned at once: 74 MB of the default body's vertices."""
+CHUNK_CPU, CHUNK_GPU = 64, 1024
+"""Frames skinned at once: 19 and 300 MB of the default body's vertices. More of them leave a CPU's
+caches (`benchmarks/skinning.py`); a GPU needs enough to be busy, and its number is a guess."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def map_posed(
     betas: Float[Array, "B 10"],
     rot: Mat,
     *,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> Any:
     """What `look` sees of a posed surface, frame by frame, in memory that the chunk bounds.
 
@@ -146,12 +147,13 @@ def map_posed(
       model: the surface.
       betas: shape of each clip.
       rot: rotation of every link to the world, ``(24, B, T)``: ``State.motion.rot``.
-      chunk: frames at a time, of one clip or of several.
+      chunk: frames at a time, of one clip or of several; by default what suits the device.
 
     Returns:
       The same arrays for all frames, ``(..., B, T)``.
     """
     clips, frames = rot[0].shape[1:]
+    chunk = chunk or (CHUNK_CPU if jax.default_backend() == "cpu" else CHUNK_GPU)
     t = _even_share(frames, chunk)
     b = _even_share(clips, max(1, chunk // t))
     fill = (-clips % b, -frames % t)
