@@ -136,35 +136,39 @@ def peak_bytes() -> float:
     return stats.get("peak_bytes_in_use", 1024.0 * getrusage(RUSAGE_SELF).ru_maxrss)
 
 
-def measure(case: str, clips: int, options: Options) -> dict[str, Any]:
-    """One row: compile time, median and spread of the runs, memory."""
-    function, arguments = work(case, clips, options.frames)
+def timed(
+    function: Callable[..., Any], arguments: tuple[Any, ...], count: int, runs: int
+) -> dict[str, float]:
+    """Compile time, median and spread of the runs, rate for `count` frames, memory."""
     lowered = jax.jit(function).lower(*arguments)
     start = time.perf_counter()
     compiled = lowered.compile()
     compile_s = time.perf_counter() - start
     jax.block_until_ready(compiled(*arguments))
     times = []
-    for _ in range(options.runs):
+    for _ in range(runs):
         start = time.perf_counter()
         jax.block_until_ready(compiled(*arguments))
         times.append(time.perf_counter() - start)
     median = statistics.median(times)
     low, _, high = statistics.quantiles(times, n=4)
-    count = clips * options.frames
     memory = compiled.memory_analysis()
     return {
-        "case": case,
-        "clips": clips,
-        "frames": options.frames,
         "compile_s": compile_s,
         "median_ms": 1e3 * median,
         "iqr_ms": 1e3 * (high - low),
         "frames_per_s": count / median,
-        "clips_per_s": clips / median,
         "temp_bytes_per_frame": memory.temp_size_in_bytes / count if memory else float("nan"),
         "peak_mb": peak_bytes() / 1e6,
     }
+
+
+def measure(case: str, clips: int, options: Options) -> dict[str, Any]:
+    """One row."""
+    function, arguments = work(case, clips, options.frames)
+    row = timed(function, arguments, clips * options.frames, options.runs)
+    rate = row["frames_per_s"] / options.frames
+    return {"case": case, "clips": clips, "frames": options.frames, "clips_per_s": rate, **row}
 
 
 def errors_against_mujoco(cases: tuple[str, ...], n: int = 64) -> dict[str, float]:

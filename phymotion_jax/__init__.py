@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from phymotion_jax.body.humanoid import Humanoid
     from phymotion_jax.body.mjcf import to_mjcf
     from phymotion_jax.body.mjcf_reader import from_mjcf
+    from phymotion_jax.body.surface import SurfaceModel, posed_vertices
+    from phymotion_jax.body.surface_files import load_surface
     from phymotion_jax.errors import ModelError, MotionError, PhyMotionError, Status
     from phymotion_jax.io import load_motion
     from phymotion_jax.level import level_floor
@@ -31,9 +33,12 @@ _HOMES = {
     "Report": "phymotion_jax.report",
     "Scorer": "phymotion_jax.scorer",
     "Status": "phymotion_jax.errors",
+    "SurfaceModel": "phymotion_jax.body.surface",
     "from_mjcf": "phymotion_jax.body.mjcf_reader",
     "level_floor": "phymotion_jax.level",
     "load_motion": "phymotion_jax.io",
+    "load_surface": "phymotion_jax.body.surface_files",
+    "posed_vertices": "phymotion_jax.body.surface",
     "score": "phymotion_jax.scorer",
     "to_mjcf": "phymotion_jax.body.mjcf",
 }
@@ -49,10 +54,13 @@ __all__ = [
     "Report",
     "Scorer",
     "Status",
+    "SurfaceModel",
     "__version__",
     "from_mjcf",
     "level_floor",
     "load_motion",
+    "load_surface",
+    "posed_vertices",
     "score",
     "to_mjcf",
 ]

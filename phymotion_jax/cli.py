@@ -20,11 +20,14 @@ from phymotion_jax.options import (
     DONE,
     INTERRUPTED,
     PROGRAM,
+    ConvertBody,
     Explain,
     Score,
     UsageError,
     say,
 )
+
+Command = Score | Explain | ConvertBody
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE
 
 
-def _run(command: Score | Explain) -> int:
+def _run(command: Command) -> int:
     command.check()
     _set_xla_flags()
     _keep_compiled_programs()
@@ -60,12 +63,12 @@ def _run(command: Score | Explain) -> int:
     return commands.run(command)
 
 
-def _parse(argv: Sequence[str]) -> Score | Explain:
+def _parse(argv: Sequence[str]) -> Command:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             return tyro.cli(
-                Score | Explain,  # pyright: ignore[reportArgumentType]  # tyro takes unions
+                Command,  # pyright: ignore[reportArgumentType]  # tyro takes unions
                 prog=PROGRAM,
                 description="Score how physically possible 3D human motion is. "
                 "Also: --version. Each command has its own --help.",
@@ -74,7 +77,7 @@ def _parse(argv: Sequence[str]) -> Score | Explain:
     except SystemExit as end:
         if end.code in (None, DONE):
             raise
-        command = [name for name in argv[:1] if name in ("score", "explain")]
+        command = [name for name in argv[:1] if name in ("score", "explain", "convert-body")]
         help_of = " ".join([PROGRAM, *command, "--help"])
         raise UsageError(f"{_one_line(said.getvalue())}; see {help_of}") from None
 

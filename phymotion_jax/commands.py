@@ -18,7 +18,16 @@ from phymotion_jax.errors import MotionError, PhyMotionError, Status, UnknownNam
 from phymotion_jax.explain import explain
 from phymotion_jax.io import find_motion_files, load_motion
 from phymotion_jax.motion import Motion, MotionBatch
-from phymotion_jax.options import DONE, SOME_FAILED, Explain, Options, Score, UsageError, say
+from phymotion_jax.options import (
+    DONE,
+    SOME_FAILED,
+    ConvertBody,
+    Explain,
+    Options,
+    Score,
+    UsageError,
+    say,
+)
 from phymotion_jax.presets import AXIS_NAMES, PRESET_NAMES, Preset
 from phymotion_jax.scorer import Scorer
 from phymotion_jax.table import Row, Tally, open_table, partial_path, schema_of
@@ -26,10 +35,12 @@ from phymotion_jax.table import Row, Tally, open_table, partial_path, schema_of
 _MAX_CLIPS_SHOWN = 20
 
 
-def run(command: Score | Explain) -> int:
+def run(command: Score | Explain | ConvertBody) -> int:
     """Do what was asked; return the exit code."""
     if isinstance(command, Score):
         return run_score(command)
+    if isinstance(command, ConvertBody):
+        return run_convert_body(command)
     return run_explain(command)
 
 
@@ -75,6 +86,14 @@ def run_explain(command: Explain) -> int:
     account = explain(replace(motion, name=str(command.clip)), report)
     Console(highlight=False).print(account)
     return DONE if report.valid[0] else SOME_FAILED
+
+
+def run_convert_body(command: ConvertBody) -> int:
+    """Write the body to the file that was asked for, and say where."""
+    from phymotion_jax.body.convert import convert_body  # noqa: PLC0415  scoring needs none of it
+
+    say(f"wrote {convert_body(command.model, command.output)}")
+    return DONE
 
 
 def _scorer(options: Options) -> Scorer:

@@ -66,3 +66,7 @@ class UnknownNameError(PhyMotionError, KeyError):
 
 class ModelError(PhyMotionError, ValueError):
     """A body or MJCF file that this program cannot represent."""
+
+
+class BodyNotFoundError(ModelError, FileNotFoundError):
+    """There is no file of that body; the message lists where was looked."""

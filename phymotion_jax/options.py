@@ -78,6 +78,19 @@ class Explain(Options):
     """A motion file."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConvertBody:
+    """Make a small file of your SMPL, SMPL-H or SMPL-X model, to be found by name from then on."""
+
+    model: Annotated[Positional[Path], arg(metavar="MODEL")]
+    """The model's .npz; or its .pkl, which smplx opens and thereby executes."""
+    output: Annotated[Path | None, _optional("FILE", aliases=["-o"])] = None
+    """The .npz to write. By default one in ~/.cache/phymotion-jax/bodies, smplx-neutral.npz say."""
+
+    def check(self) -> None:
+        """Nothing to check before the file is opened."""
+
+
 def say(text: str) -> None:
     """One line to the user on stderr."""
     print(f"{PROGRAM}: {' '.join(text.split())}", file=sys.stderr)

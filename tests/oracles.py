@@ -2,6 +2,7 @@
 
 import mujoco
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 
 def mujoco_inverse(model: mujoco.MjModel, qpos, qvel, qacc) -> np.ndarray:
@@ -63,3 +64,24 @@ def random_tree(rng, n_links: int, joint: str) -> str:
         return text + "".join(body(c) for c in children[k]) + "</body>"
 
     return f"<mujoco><worldbody>{body(0)}</worldbody></mujoco>"
+
+
+def skinned(body: dict[str, np.ndarray], betas: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Vertices ``(V, 3)`` of one frame relative to the pelvis, joint by joint in float64.
+
+    `body` has a SMPL file's arrays, `vectors` one rotation vector for each of its joints.
+    """
+    parents = body["kintree_table"][0].astype(np.int64)
+    rest = body["v_template"] + np.einsum("vck,k->vc", body["shapedirs"][..., : len(betas)], betas)
+    joints = body["J_regressor"].astype(np.float64) @ rest
+    local = Rotation.from_rotvec(vectors).as_matrix()
+    features = (local[1:] - np.eye(3)).ravel()
+    rest = rest + np.einsum("vcp,p->vc", body["posedirs"], features)
+    rot, pos, out = local.copy(), np.zeros_like(joints), np.zeros_like(rest)
+    for joint, parent in enumerate(parents):
+        if joint:
+            rot[joint] = rot[parent] @ local[joint]
+            pos[joint] = pos[parent] + rot[parent] @ (joints[joint] - joints[parent])
+        moved = (rest - joints[joint]) @ rot[joint].T + pos[joint]
+        out += body["weights"][:, joint : joint + 1] * moved
+    return out

@@ -75,7 +75,7 @@ def test_help_is_light():
     code = """
 import sys
 from phymotion_jax.cli import main
-for argv in (["--help"], ["score", "--help"], ["explain", "--help"]):
+for argv in (["--help"], ["score", "--help"], ["explain", "--help"], ["convert-body", "--help"]):
     try:
         main(argv)
     except SystemExit as end:
@@ -198,7 +198,7 @@ def test_frames_per_batch_arrives(scorers, clips, capsys):
         (["score", "CLIPS", "--fsp", "3"], "perhaps you meant --fps F; see phymotion-jax score"),
         (["explain"], "Missing from phymotion-jax explain: CLIP"),
         (["frobnicate"], "Unrecognized options: frobnicate; see phymotion-jax --help"),
-        ([], "Expected one of {score, explain}"),
+        ([], "Expected one of {score, explain, convert-body}"),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
 )

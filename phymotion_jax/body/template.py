@@ -107,7 +107,7 @@ def _mannequin_joint(name: str) -> str:
     return name.capitalize()
 
 
-def _owner_of_joint(model: Mannequin) -> Int[np.ndarray, " J"]:
+def owner_of_joint(model: Mannequin) -> Int[np.ndarray, " J"]:
     """Our link for each of the mannequin's joints: fingers belong to the hand."""
     ours = {_mannequin_joint(n): i for i, n in enumerate(BODY_NAMES) if not n.endswith("_hand")}
     hand = {"L": BODY_NAMES.index("left_hand"), "R": BODY_NAMES.index("right_hand")}
@@ -138,7 +138,7 @@ def _link_of_vertex(model: Mannequin) -> Int[np.ndarray, " V"]:
     links = model.link_transforms(pose)[:, :3, 3]
     # Zero-length joints (hands) share their wrist's place: the first match is the one with a hull.
     of_link = np.argmin(np.linalg.norm(links[:, None] - joints[None], axis=-1), axis=1)
-    return _owner_of_joint(model)[of_link][_vertex_blocks(model.faces, model.num_vertices)]
+    return owner_of_joint(model)[of_link][_vertex_blocks(model.faces, model.num_vertices)]
 
 
 def farthest_points(points: Float[np.ndarray, "P D"], count: int) -> Int[np.ndarray, " K"]:
