@@ -37,7 +37,7 @@ PERCENTILE = 90.0
 
 _PERCENTILES = {
     # Nobody's feet slide, and those of most clips that were recovered from video do.
-    "slide_m_s": 33.0,
+    "slide_m_s": 40.0,
     # Of the pelvis even the most is a landing, and no noise.
     "jitter_m": 100.0,
     "pop_m": 100.0,
@@ -50,7 +50,7 @@ DIGITS = 2
 
 CALIBRATED = (
     *("jitter_rad", "jitter_m", "pop_rad", "pop_m", "overlap_m", "range_excess_rad"),
-    *("slide_m_s", "unsupported_bw", "residual_bw"),
+    *("slide_m_s", "residual_bw"),
 )
 """Ramps that begin where these captures end. For the others, sources tell of people who do more, or
 of what the model does not know."""

@@ -517,7 +517,7 @@ def test_limits_are_the_tables(joint):
     for side in sides:
         link, row = body_index(side + joint), names.index(side + joint)
         np.testing.assert_allclose(np.degrees(limits.speed[link]), speed)
-        np.testing.assert_allclose(limits.torque[link], torque)
+        np.testing.assert_allclose(limits.torque[link].max(axis=0), torque)
         for axis, (low, high) in ranges.items():
             mirrored = side == "right_" and axis != "x"
             want = (-high, -low) if mirrored else (low, high)
@@ -525,10 +525,27 @@ def test_limits_are_the_tables(joint):
             np.testing.assert_allclose(np.degrees([limits.low[row, k], limits.high[row, k]]), want)
 
 
+@pytest.mark.parametrize(
+    ("joint", "way", "limit"), [("knee", 1, (1.8, 3.5)), ("ankle", 0, (1.0, 2.0))]
+)
+def test_weaker_side(joint, way, limit):
+    """Knees flex, about +x, with less than they extend; ankles lift the foot, about -x."""
+    limits = human_limits()
+    for side in ("left_", "right_"):
+        torque = limits.torque[body_index(side + joint)]
+        np.testing.assert_allclose(torque[way], limit)
+        assert (torque[1 - way] > torque[way]).all()
+    others = [i for i in range(1, 24) if i not in map(body_index, WEAKER)]
+    np.testing.assert_array_equal(limits.torque[others, 0], limits.torque[others, 1])
+
+
+WEAKER = [f"{side}_{joint}" for side in ("left", "right") for joint in ("knee", "ankle")]
+
+
 def test_all_joints_are_limited():
     """23 joints have a speed and a torque; the pelvis, which is none, has not."""
     limits = human_limits()
-    for table in (limits.speed, limits.torque):
+    for table in (limits.speed, limits.torque[:, 0], limits.torque[:, 1]):
         assert np.isfinite(table[1:]).all()
         assert (table[1:, 0] < table[1:, 1]).all()
         assert np.isinf(table[0]).all()

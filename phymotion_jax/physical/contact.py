@@ -36,6 +36,12 @@ _LOADED_BW = 0.1
 _RISING = Ramp(0.1, 0.4)
 """Vertical speed of a foot, in m/s, at which it ceases to stand."""
 
+_SMEAR_S = 0.2
+"""Over which the low-pass at 5 Hz spreads a blow, for the most part."""
+
+_PUSH_BW = 2.5
+"""Of a runner (Keller 1996): jumpers push off and land with as much and more."""
+
 _LOWEST_M = 0.03
 """Height over the lowest point at which another carries 1/e of it, where air carries both."""
 
@@ -117,8 +123,13 @@ def floating(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violat
 
 
 def unsupported(scene: Scene) -> Float[Array, "B T"]:
-    """Force needed while nothing touches, in body weights."""
-    return (1.0 - jnp.max(scene.touch, axis=0)) * norm(scene.loads.ground.residual_force)
+    """Force needed while nothing touches, in body weights, less what the low-pass smears of the
+    pushes before and after over the flight between them."""
+    state, touch = scene.state, jnp.max(scene.touch, axis=0)
+    window = (state.mask, state.fps, _SMEAR_S)
+    near = moving_sum(touch, *window) / jnp.maximum(moving_sum(jnp.ones_like(touch), *window), 1.0)
+    needed = norm(scene.loads.ground.residual_force) - _PUSH_BW * near
+    return (1.0 - touch) * jnp.maximum(needed, 0.0)
 
 
 def balance(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:

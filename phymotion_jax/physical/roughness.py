@@ -11,7 +11,7 @@ from phymotion_jax.kernels.filters import gain, low_pass_motion
 from phymotion_jax.kernels.vectors import Quat, Vec, norm, quat_conj, quat_log, quat_mul, sub
 from phymotion_jax.kernels.windows import moving_sum
 from phymotion_jax.physical.ramps import ramp
-from phymotion_jax.presets import PhysicalPreset
+from phymotion_jax.presets import PhysicalPreset, Ramp
 
 _POWER = 8
 """The norm that stands for a maximum: one frame of sixteen at half a second weighs all the same."""
@@ -22,6 +22,10 @@ disturbs the forces as 5 mm in the pelvis do."""
 
 _FOOT_LEVER_M = 1.4
 """How far it moves a foot: 0.95, 0.9 and 0.45 m from pelvis, hip and knee, squares added."""
+
+_SOME = 0.7
+"""Share of what clean captures have, above which jitter is taken for noise: below, it is motion,
+whose frequencies are not those of noise at every frame rate."""
 
 _BINS = 64
 """Frequencies that stand for all."""
@@ -98,8 +102,13 @@ def roughness(
     near = jnp.minimum(_positive_power(moving_sum(pop**_POWER, *window), 1.0 / _POWER), 1.0)
     place, acceleration = _left_of_noise(fps, forces_hz, cutoff)
 
+    noise_m, noise_rad = (
+        size * ramp(share * size, Ramp(_SOME * limits.soft, limits.soft), smooth)
+        for size, limits in ((jitter_m, preset.jitter_m), (jitter_rad, preset.jitter_rad))
+    )
+
     def noise(lever: float) -> Array:
-        return _positive_power(jitter_m**2 + (lever * jitter_rad) ** 2, 0.5)
+        return _positive_power(noise_m**2 + (lever * noise_rad) ** 2, 0.5)
 
     return Roughness(
         share * rotation,
