@@ -39,10 +39,7 @@ class Options:
 
 def halved(motion: Motion) -> Motion:
     """Every second frame."""
-    half = slice(None, None, 2)
-    return motion.replace(
-        root_pos=motion.root_pos[half], joint_quat=motion.joint_quat[half], fps=motion.fps / 2
-    )
+    return motion.take(np.arange(0, motion.n_frames, 2)).replace(fps=motion.fps / 2)
 
 
 def doubled(motion: Motion) -> Motion:
@@ -53,7 +50,7 @@ def doubled(motion: Motion) -> Motion:
     turn = np.where((quat[1:] * quat[:-1]).sum(axis=-1, keepdims=True) < 0.0, -1.0, 1.0)
     quat *= np.concatenate([np.ones_like(turn[:1]), np.cumprod(turn, axis=0)])
     pos = CubicSpline(frame, motion.root_pos.astype(np.float64))(at)
-    return motion.replace(
+    return motion.take(np.round(at).astype(int)).replace(
         root_pos=pos.astype(np.float32),
         joint_quat=SO3.canonicalize(CubicSpline(frame, quat)(at)).astype(np.float32),
         fps=2 * motion.fps,

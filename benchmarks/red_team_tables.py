@@ -90,7 +90,9 @@ def rank_correlation(result: dict[str, Any]) -> float:
     """Spearman's, of reward and activity of the clean clips: does moving cost?"""
     pairs = np.array([(entry["reward"], entry["activity"]) for entry in result["clean"]])
     known = pairs[~np.isnan(pairs).any(axis=1)]
-    return float(spearmanr(known).statistic) if len(known) > 2 else float("nan")
+    if len(known) < 3 or np.ptp(known, axis=0).min() == 0.0:
+        return float("nan")
+    return float(spearmanr(known).statistic)
 
 
 def worst_part(result: dict[str, Any]) -> tuple[str, float]:

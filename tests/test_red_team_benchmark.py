@@ -95,7 +95,7 @@ def test_longest_counts_slow_motion():
     assert cases.longest([slowed], clips) == violate(jump(), "slowed_jump", "strong").n_frames > 300
 
 
-NAMES = ("reward", "kinematic", "contact", "dynamic", *PAPER.parts)
+NAMES = ("reward", "kinematic", "contact", "dynamic", *PAPER.parts, "activity")
 
 
 def values(**changes):
@@ -150,8 +150,16 @@ def test_tables_and_summary():
     assert "(a, frame 7)" in text
     line = tables.summary(result, "middle")
     assert "0 of 1 kinds detected" in line and "below the goals: sink;" in line
+    assert line.endswith("rank correlation of reward and activity -")  # all alike
     assert "\n" not in line
     json.dumps(red_team.plain(result), allow_nan=False)
+
+
+def test_rank_correlation_is_of_the_clean_clips():
+    clean = [{"reward": r, "activity": a} for r, a in ((0.9, 2.0), (0.95, 1.0), (1.0, 0.5))]
+    assert tables.rank_correlation({"clean": clean}) == pytest.approx(-1.0)
+    unscored = {"reward": np.nan, "activity": np.nan}
+    assert tables.rank_correlation({"clean": [*clean, unscored]}) == pytest.approx(-1.0)
 
 
 def test_noise_labels():

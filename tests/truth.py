@@ -181,6 +181,7 @@ def to_motion(puppet: Puppet, recording: Recording, name: str) -> Motion:
     return Motion(
         root_pos=recording.qpos[:, :3].astype(np.float32),
         joint_quat=recording.qpos[:, address[:, None] + np.arange(4)].astype(np.float32),
+        static_conf=np.full((len(recording.qpos), 6), np.nan, np.float32),
         betas=np.zeros(10, np.float32),
         fps=puppet.fps,
         name=name,

@@ -42,6 +42,10 @@ _SMEAR_S = 0.2
 _PUSH_BW = 2.5
 """Of a runner (Keller 1996): jumpers push off and land with as much and more."""
 
+_SETTLE_S = 0.1
+"""The half of it after a landing, and before a take-off, is not counted: the low-pass has a foot
+loaded while it is still in flight, and a runner's moves at metres a second there."""
+
 _LOWEST_M = 0.03
 """Height over the lowest point at which another carries 1/e of it, where air carries both."""
 
@@ -107,7 +111,10 @@ def _steps(
     # A foot that comes down or takes off does not stand yet, or any more.
     level = 1.0 - ramp(jnp.abs(rise) * state.fps, _RISING)
     stands = jnp.where(both, jnp.minimum(total / _LOADED_BW, 1.0) * level, 0.0)
-    return tuple(jnp.pad(c, ((0, 0), (0, 1))) for c in (stands * x, stands * y, stands))  # pyright: ignore
+    x, y, stands = (jnp.pad(c, ((0, 0), (0, 1))) for c in (x, y, stands))
+    around = moving_sum(stands, state.mask, state.fps, _SETTLE_S) / (_SETTLE_S * state.fps)
+    stands = stands * jnp.clip(2.0 * around - 1.0, 0.0, 1.0)
+    return stands * x, stands * y, stands
 
 
 def ground_penetration(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
