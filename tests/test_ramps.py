@@ -1,6 +1,7 @@
 """Ramps and soft maxima of the `physical` preset, and what jitter is taken for."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,7 @@ def test_soft_maximum(rng):
 KNEE, ANKLE, HIP = (body_index(f"left_{joint}") - 1 for joint in ("knee", "ankle", "hip"))
 
 
-def loaded(x, y=0.0):
+def loaded(x, y=0.0) -> Any:
     """A scene of one frame in which every joint has a moment about its x and its y, in N·m/kg."""
     mass = 70.0
     moment = tuple(jnp.full((24, 1, 1), mass * c) for c in (x, y, 0.0))
@@ -93,8 +94,10 @@ NOISE_RTOL = 0.05
 def test_force_of_jitter_is_foretold(fps, rng):
     """White noise of a pelvis, through scipy's solution of the low-pass: the acceleration left."""
     noise = NOISE_M * rng.standard_normal((3, 1, 1, FRAMES))
-    root = tuple(jnp.asarray(c, jnp.float32) for c in noise)
-    still = tuple(jnp.broadcast_to(jnp.float32(c), (24, 1, FRAMES)) for c in (1.0, 0.0, 0.0, 0.0))
+    root: Any = tuple(jnp.asarray(c, jnp.float32) for c in noise)
+    still: Any = tuple(
+        jnp.broadcast_to(jnp.float32(c), (24, 1, FRAMES)) for c in (1.0, 0.0, 0.0, 0.0)
+    )
     rate, cutoff = jnp.full((1, 1), fps), jnp.full((1, 1), 5.0)
     found = roughness(root, still, jnp.ones((1, FRAMES), bool), rate, cutoff, PHYSICAL)
     weight = (2.0 * np.sin(np.pi * 5.0 / fps)) ** -4

@@ -53,6 +53,7 @@ def batch_of(pose, betas, root_pos=(0.0, 0.0, 0.0)) -> MotionBatch:
     return MotionBatch(
         root_pos=jnp.broadcast_to(jnp.asarray(root_pos, jnp.float32), (clips, frames, 3)),
         joint_quat=jnp.asarray(quat.reshape(clips, frames, N_BODIES, 4), jnp.float32),
+        static_conf=jnp.full((clips, frames, 6), jnp.nan),
         mask=jnp.ones((clips, frames), bool),
         fps=jnp.full(clips, 30.0),
         betas=jnp.asarray(betas, jnp.float32),

@@ -105,7 +105,7 @@ def knee_backwards(motion: Motion, angle: float, seed: int = 0) -> Motion:
     return with_feet(motion, root, np.zeros(motion.n_frames), backwards=leg[1])
 
 
-def _drop(motion: Motion, leg: tuple[int, int, int], angle: float) -> float:
+def _drop(motion: Motion, leg: tuple[int, ...], angle: float) -> float:
     """How far a hip must come down until the leg is as short as one that is bent by an angle, on
     all frames on which its foot is down."""
     hip, knee, ankle = leg
