@@ -54,9 +54,9 @@ def test_soft_worst_window_lies_between_mean_and_worst(rng):
     """Of windows, the last of which are the same at a clip's end; near the worst where it is far
     above the others."""
     values, mask, fps = batch(rng, 40, 25, 3)
-    frames = tuple(jnp.asarray(x) for x in (values, mask, fps))
-    soft = mean_and_worst(*frames, WINDOW_S, 20.0)[1]
-    hard = mean_and_worst(*frames, WINDOW_S)[1]
+    frames, real, rate = (jnp.asarray(x) for x in (values, mask, fps))
+    soft = mean_and_worst(frames, real, rate, WINDOW_S, 20.0)[1]
+    hard = mean_and_worst(frames, real, rate, WINDOW_S)[1]
     assert (np.asarray(soft) <= np.asarray(hard) + ATOL).all()
     assert (np.asarray(soft) > np.asarray(hard) - 0.15).all()
     burst = jnp.zeros((1, LENGTH)).at[0, 10:25].set(1.0)
