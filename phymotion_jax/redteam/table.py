@@ -82,7 +82,7 @@ _TABLE = (
     ),
     Violation(
         "spin", "dynamic", ("dyn.torque", "dyn.residual", "con.slip"), (1.0, 3.0, 6.0), "rev/s",
-        "hands fly out with 14 g at 2; a skater's record, arms drawn in, is 5 to 6, from memory",
+        "a hand 0.3 m off the axis pulls with 11 g at 3; a skater's record is 5 to 6, from memory",
         turns.spin, "stance",
     ),
     Violation(
