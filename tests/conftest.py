@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: seeded randomness and the folder of real motions."""
 
+import os
 import zlib
 from pathlib import Path
 
@@ -7,6 +8,11 @@ import numpy as np
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_configure(config):
+    """Workers, and the commands that tests run, share what they compile."""
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("jax")))
 
 
 @pytest.fixture
