@@ -25,7 +25,7 @@ from phymotion_jax.motion import MotionBatch
 
 CHUNK_CPU, CHUNK_GPU = 64, 1024
 """Frames skinned at once: 19 and 300 MB of the default body's vertices. More of them leave a CPU's
-caches (`benchmarks/skinning.py`); a GPU needs enough to be busy, and its number is a guess."""
+caches; an H100 is no faster with 4096 (`benchmarks/skinning.py`)."""
 
 
 @dataclass(frozen=True)
