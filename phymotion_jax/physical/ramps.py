@@ -19,7 +19,8 @@ def ramp(value: Array, limits: Ramp, smooth: bool = False) -> Array:
 
 
 def unit(value: Array, smooth: bool = False) -> Array:
-    """Values held in [0, 1]. The smooth form has no bends, and no slope of zero."""
+    """Values held in [0, 1]. The smooth form has no bends; its slope falls off
+    as e^-10x beyond both ends, and is zero in float32 from about twice the width on."""
     if not smooth:
         return jnp.clip(value, 0.0, 1.0)
     rise = jax.nn.softplus(_KNEE * value) - jax.nn.softplus(_KNEE * (value - 1.0))

@@ -107,7 +107,7 @@ class PhysicalPreset(Preset):
     """Moment that it could not, in body weights times metres."""
 
     smooth: bool = False
-    """Ramps without bends and soft maxima, for gradients: no slope is zero or jumps there."""
+    """Ramps without bends, and soft maxima over joints, feet and windows, for gradients."""
 
     @property
     def axes(self) -> Axes:
@@ -155,7 +155,7 @@ PHYSICAL = PhysicalPreset(
     friction=0.9,
     window_s=0.5,
     # White noise of 1 degree in every joint is 0.012 rad, 5 mm in the pelvis 4 mm, what is faster
-    # than 10 Hz alone counting: twice and three times that is more than recovery excuses.
+    # than 10 Hz alone counting. Hard ends are about twice that.
     jitter_rad=_from_clean("jitter_rad", 0.03),
     jitter_m=_from_clean("jitter_m", 0.007),
     # At 30 frames a second a joint that is off by 0.25 rad for one frame turns at 860 degrees a
@@ -164,16 +164,15 @@ PHYSICAL = PhysicalPreset(
     pop_m=_from_clean("pop_m", 0.05),
     artefact_share=0.7,
     overlap_m=_from_clean("overlap_m", 0.08),
-    range_excess_rad=_from_clean(
-        "range_excess_rad", 0.6
-    ),  # beyond the table's margin of 10 degrees
+    # Beyond the table's margin of 10 degrees.
+    range_excess_rad=_from_clean("range_excess_rad", 0.6),
     # A shuffling foot is dragged at some 0.5.
     slide_m_s=_from_clean("slide_m_s", 0.25),
     penetration_m=Ramp(0.02, 0.1),  # in stance, soles of laboratory fits lie within 0.02
     # In flight phases of captured jumps 0.04 to 0.14 are needed; hovering needs 1, a fall in slow
     # motion at half the speed 0.75.
     unsupported_bw=Ramp(0.2, 0.6),
-    # Clean clips stay within 0.05; in deep squats de Leva's centre of mass lies 0.05 to 0.06 before
+    # Nine in ten clean clips stay within 0.065; in deep squats de Leva's centre of mass lies 0.05 to 0.06 before
     # the one that plates tell. Of a body that leans by 35 degrees it lies 0.21 to 0.69 outside.
     imbalance_m=Ramp(0.1, 0.4),
     # Walking 1.2, running 2.5 (Keller 1996), sprinting 3.5 to 4.5; triple jumps land at 7 to 12
