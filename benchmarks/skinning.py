@@ -22,7 +22,8 @@ from throughput import demo_batch, device_facts, timed, write_json
 
 from phymotion_jax.body.skeleton import N_BODIES, PARENTS
 from phymotion_jax.body.surface import SurfaceModel, map_posed
-from phymotion_jax.body.surface_build import SurfaceArrays, build_surface
+from phymotion_jax.body.surface_arrays import SurfaceArrays
+from phymotion_jax.body.surface_build import build_surface
 from phymotion_jax.body.surface_files import load_surface
 from phymotion_jax.kernels.chain import link_rotations
 from phymotion_jax.kernels.vectors import Mat, Vec, dot, unstack_frames

@@ -77,6 +77,15 @@ def norm(a: Vec) -> Array:
     return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))
 
 
+def select(condition: Array, a: Vec, b: Vec) -> Vec:
+    """a where the condition holds, else b."""
+    return (
+        jnp.where(condition, a[0], b[0]),
+        jnp.where(condition, a[1], b[1]),
+        jnp.where(condition, a[2], b[2]),
+    )
+
+
 def mat_vec(m: Mat, v: Vec) -> Vec:
     """M v."""
     return (

@@ -47,6 +47,6 @@ def measure_paper(
         parts={name: part(state, body, preset) for name, part in _PARTS.items()},
         activity=activity(state),
         floor=state.floor,
-        methods=(("kin.self_penetration", "capsule"), ("dynamics", backend)),
+        methods=(("kin.self_penetration", preset.self_penetration), ("dynamics", backend)),
         details={},
     )

@@ -14,10 +14,10 @@ import pytest
 from mannequin import Mannequin
 from scipy.spatial.transform import Rotation
 
-from phymotion_jax.body.capsules import capsule_pairs, describe_pairs, tree_distance
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.limits import human_limits
 from phymotion_jax.body.mass import link_moments
+from phymotion_jax.body.pairs import describe_pairs, separate_pairs, tree_distance
 from phymotion_jax.body.skeleton import BODY_NAMES, FEET, N_BETAS, N_BODIES, PARENTS, body_index
 from phymotion_jax.body.template import default_template
 
@@ -580,7 +580,7 @@ def test_capsules_are_clear_at_rest(degrees):
     ends = capsules(template.joint_mean, arms_down(degrees))
     t = np.linspace(0.0, 1.0, 201)[:, None]
     cores = ends[:, None, 0] + t * (ends[:, None, 1] - ends[:, None, 0])
-    pairs = capsule_pairs(template)
+    pairs = separate_pairs(template)
     gaps = [
         np.linalg.norm(cores[a][:, None] - cores[b][None], axis=-1).min()
         - template.capsule_radius[[a, b]].sum()
@@ -605,7 +605,7 @@ def test_capsules_are_slimmer_than_their_hulls(rng):
 
 def test_pairs_are_parts_that_can_collide():
     """Both arms with the legs, the other arm and the head; no neighbours, no clasped hands."""
-    pairs = capsule_pairs(default_template())
+    pairs = separate_pairs(default_template())
     names = describe_pairs(pairs)
     assert len(set(pairs)) == len(pairs) == len(names)
     assert "left_elbow - right_elbow" in names

@@ -5,11 +5,11 @@ from functools import reduce
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
-from phymotion_jax.body.capsules import capsule_pairs
 from phymotion_jax.body.limits import RangeChain, human_limits
 from phymotion_jax.body.mass import body_mass_index, link_moments
+from phymotion_jax.body.pairs import Pairs, separate_pairs
 from phymotion_jax.body.skeleton import (
     BODY_NAMES,
     FEET,
@@ -18,7 +18,8 @@ from phymotion_jax.body.skeleton import (
     PARENTS,
     ball_addresses,
 )
-from phymotion_jax.body.template import BodyTemplate, LinkPoints, default_template
+from phymotion_jax.body.template import default_template
+from phymotion_jax.body.template_build import BodyTemplate, LinkPoints
 from phymotion_jax.errors import ModelError
 
 
@@ -53,10 +54,7 @@ class Humanoid:
     """Radius of each capsule."""
 
     hull_point: Float[Array, "*B V 3"]
-    """Vertices of the convex hulls in their link's frame."""
-
-    hull_link: Int[Array, " V"]
-    """Link of each hull vertex."""
+    """Vertices of the convex hulls in their link's frame, link after link."""
 
     range_low: Float[Array, "R 3"]
     """Smallest angles of each anatomical joint about x, y and z, the table's margin included."""
@@ -101,8 +99,12 @@ class Humanoid:
     capsule_link: tuple[int, ...] = struct.field(pytree_node=False, default=())
     """Link of each capsule."""
 
-    capsule_pairs: tuple[tuple[int, int], ...] = struct.field(pytree_node=False, default=())
-    """Capsules that must not overlap."""
+    hull_sizes: tuple[int, ...] = struct.field(pytree_node=False, default=())
+    """How many hull vertices each link has; 0 where it has no hull."""
+
+    separate: Pairs = struct.field(pytree_node=False, default=())
+    """Pairs of links that must not meet; `describe_pairs` names them. Set it by
+    ``humanoid.replace(separate=...)``."""
 
     ranges: tuple[RangeChain, ...] = struct.field(pytree_node=False, default=())
     """Anatomical joints of `range_low` and `range_high`."""
@@ -140,34 +142,56 @@ class Humanoid:
             mass index of de Leva's subjects (22.3 kg/m²): betas tell a stature, but the default
             body has no surface to tell a weight from.
         """
-        template = default_template()
-        betas = jnp.zeros(N_BETAS) if betas is None else jnp.asarray(betas)[..., :N_BETAS]
-        if betas.shape[-1:] != (N_BETAS,):
-            raise ModelError(f"betas are {betas.shape}; {N_BETAS} or more a body were wanted")
+        template, betas = default_template(), ten_betas(betas)
         joints = _shaped(template.joint_mean, template.joint_dirs, betas)
-        contact = _shaped_points(template.contact, betas)
         landmark = _shaped_points(template.landmark, betas) + joints[..., template.landmark.link, :]
-        sole = contact[..., 1] + joints[..., template.contact.link, 1]
-        stature = landmark[..., 0, 1] - jnp.min(sole[..., : template.n_sole], axis=-1)
-        usual = body_mass_index() * stature**2
-        size = stature / template.mean_stature  # girths follow the stature, as they do on average
+        usual = body_mass_index() * _stature(template, joints, betas) ** 2
         given = jnp.asarray(jnp.nan if mass_kg is None else mass_kg)
         mass = jnp.where(jnp.isnan(given), usual, given)
         heel, toe, finger = (landmark[..., k : k + 2, :] for k in (1, 3, 5))
         links = link_moments(joints, landmark[..., 0, :], heel, toe, finger, mass)
+        return cls.from_template(
+            template,
+            betas,
+            mass=jnp.stack([m.mass for m in links], axis=-1),
+            com=jnp.stack([m.com for m in links], axis=-2) - joints,
+            inertia=jnp.stack([m.inertia() for m in links], axis=-3),
+        )
+
+    @classmethod
+    def from_template(
+        cls,
+        template: BodyTemplate,
+        betas: Float[Array, "*B 10"],
+        *,
+        mass: Float[Array, "*B 24"],
+        com: Float[Array, "*B 24 3"],
+        inertia: Float[Array, "*B 24 3 3"],
+    ) -> "Humanoid":
+        """A body of a shape space whose links' masses are known, with human limits.
+
+        Args:
+          template: the shape space.
+          betas: shape coefficients.
+          mass: of each link.
+          com: centre of each link's mass, in its frame.
+          inertia: of each link about its centre, in its axes.
+        """
+        joints = _shaped(template.joint_mean, template.joint_dirs, betas)
+        # Girths follow the stature, as they do on average.
+        size = _stature(template, joints, betas) / template.mean_stature
         limits = human_limits()
         parents = np.maximum(np.array(PARENTS), 0)
         qpos_address, dof_address = ball_addresses(PARENTS)
         return cls(
             offset=joints - joints[..., parents, :],
-            mass=jnp.stack([m.mass for m in links], axis=-1),
-            com=jnp.stack([m.com for m in links], axis=-2) - joints,
-            inertia=jnp.stack([m.inertia() for m in links], axis=-3),
-            contact_point=contact,
+            mass=mass,
+            com=com,
+            inertia=inertia,
+            contact_point=_shaped_points(template.contact, betas),
             capsule_ends=_shaped_points(template.capsule_ends, betas),
             capsule_radius=jnp.asarray(template.capsule_radius) * size[..., None],
             hull_point=_shaped_points(template.hull, betas),
-            hull_link=jnp.asarray(template.hull.link),
             range_low=jnp.asarray(limits.low - limits.margin),
             range_high=jnp.asarray(limits.high + limits.margin),
             speed_limit=jnp.asarray(limits.speed),
@@ -179,12 +203,34 @@ class Humanoid:
             contact_link=tuple(template.contact.link.tolist()),
             supports=template.supports,
             feet=_sole_indices(template),
-            capsule_link=tuple(range(N_BODIES)),
-            capsule_pairs=capsule_pairs(template),
+            hull_sizes=template.hull.counts(N_BODIES),
+            capsule_link=tuple(template.capsule_ends.link[: len(template.capsule_radius)].tolist()),
+            separate=separate_pairs(template),
             ranges=limits.chains,
             qpos_address=qpos_address,
             dof_address=dof_address,
         )
+
+
+def ten_betas(betas: Float[Array, "*B K"] | None) -> Float[Array, "*B 10"]:
+    """The shape coefficients that count; those of the mean body for None.
+
+    Raises:
+      ModelError: if there are fewer than ten.
+    """
+    betas = jnp.zeros(N_BETAS) if betas is None else jnp.asarray(betas)[..., :N_BETAS]
+    if betas.shape[-1:] != (N_BETAS,):
+        raise ModelError(f"betas are {betas.shape}; {N_BETAS} or more a body were wanted")
+    return betas
+
+
+def _stature(template: BodyTemplate, joints: Array, betas: Array) -> Float[Array, " *B"]:
+    """Height of a body from its lowest sole point to its vertex."""
+    top, sole = (
+        _shaped_points(points, betas)[..., 1] + joints[..., points.link, 1]
+        for points in (template.landmark, template.contact)
+    )
+    return top[..., 0] - jnp.min(sole[..., : template.n_sole], axis=-1)
 
 
 def _shaped(mean: np.ndarray, dirs: np.ndarray, betas: Array) -> Array:

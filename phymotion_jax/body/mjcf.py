@@ -10,7 +10,7 @@ from phymotion_jax.errors import ModelError
 
 _WRITTEN = (
     *("offset", "mass", "com", "inertia", "armature"),
-    *("hull_point", "hull_link", "capsule_ends", "capsule_radius"),
+    *("hull_point", "capsule_ends", "capsule_radius"),
 )
 """Numbers of a humanoid that MJCF has a place for."""
 
@@ -59,7 +59,8 @@ def to_mjcf(humanoid: Humanoid, *, floor: bool = True, hulls: bool = True) -> st
 
 def _add_geoms(element, asset, humanoid: Humanoid, body, link: int, hulls: bool) -> None:
     name = humanoid.body_names[link]
-    hull = body.hull_point[body.hull_link == link]
+    start = sum(humanoid.hull_sizes[:link])
+    hull = body.hull_point[start : start + humanoid.hull_sizes[link]]
     if hulls and len(hull) > 3:
         ElementTree.SubElement(asset, "mesh", name=name, vertex=_text(np.ravel(hull)))
         ElementTree.SubElement(element, "geom", name=name, type="mesh", mesh=name)

@@ -187,8 +187,8 @@ def _geometry(model: mujoco.MjModel, frames: _Frames) -> dict[str, Any]:
     return {
         "contact_point": stacked,
         "contact_link": tuple(owners),
-        "hull_point": stacked,
-        "hull_link": jnp.asarray(np.array(owners, int)),
+        "hull_point": stacked[np.argsort(owners, kind="stable")],
+        "hull_sizes": tuple(np.bincount(owners, minlength=len(frames.order)).tolist()),
         "capsule_ends": jnp.asarray(np.array(starts + stops).reshape(-1, 3)),
         "capsule_radius": jnp.asarray(np.array(radii)),
         "capsule_link": tuple(capsule_link),

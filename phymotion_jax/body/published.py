@@ -66,7 +66,6 @@ def published_humanoid(*, soles: bool = False) -> Humanoid:
         capsule_ends=jnp.zeros((0, 3)),
         capsule_radius=jnp.zeros(0),
         hull_point=jnp.zeros((0, 3)),
-        hull_link=jnp.zeros(0, int),
         range_low=jnp.asarray(limits.low - limits.margin),
         range_high=jnp.asarray(limits.high + limits.margin),
         speed_limit=jnp.full((N_BODIES, 2), jnp.inf),
@@ -75,6 +74,7 @@ def published_humanoid(*, soles: bool = False) -> Humanoid:
         hinge_range=jnp.asarray(hinge_range),
         armature=jnp.asarray(np.array([0.0, *(row["armature"] for row in moving)])),
         rest_quat=jnp.tile(jnp.array([1.0, 0.0, 0.0, 0.0]), (N_BODIES, 1)),
+        hull_sizes=(0,) * N_BODIES,
         contact_link=tuple(int(link) for link in np.repeat(FOOT_LINKS, per_link)),
         feet=tuple(
             tuple(range(2 * side * per_link, 2 * (side + 1) * per_link)) for side in range(2)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from phymotion_jax.body.skeleton import N_BETAS, N_BODIES, PARENTS, body_index
-from phymotion_jax.body.surface_build import SurfaceArrays
+from phymotion_jax.body.surface_arrays import SurfaceArrays
 from phymotion_jax.errors import ModelError, MotionError
 from phymotion_jax.io.archive import open_zip, read_member
 from phymotion_jax.io.npy import parse_npy

@@ -1,6 +1,5 @@
 """From a body's arrays as files have them to a `SurfaceModel`."""
 
-from dataclasses import dataclass
 from hashlib import blake2b
 
 import jax
@@ -10,36 +9,11 @@ from einops import rearrange
 from jaxtyping import Array, Float, Int
 
 from phymotion_jax.body.surface import SurfaceModel, Topology
+from phymotion_jax.body.surface_arrays import SurfaceArrays
 from phymotion_jax.kernels.skinning import Band
 
 _NO_WEIGHT = 1e-7
 """Shares below float32's resolution move a vertex by less than 1e-6 m, and cost a look-up each."""
-
-
-@dataclass(frozen=True)
-class SurfaceArrays:
-    """A space of bodies on the 24 links, in its file's order and frame (metres, y up)."""
-
-    vertex_mean: Float[np.ndarray, "V 3"]
-    """Vertices of the mean body."""
-
-    vertex_dirs: Float[np.ndarray, "V 3 10"]
-    """Their change a unit of each beta."""
-
-    pose_dirs: Float[np.ndarray, "V 3 P"]
-    """Their change a unit of each element of the local rotations; P may be 0."""
-
-    joint_mean: Float[np.ndarray, "24 3"]
-    """Joints of the mean body."""
-
-    joint_dirs: Float[np.ndarray, "24 3 10"]
-    """Their change a unit of each beta."""
-
-    weights: Float[np.ndarray, "V 24"]
-    """How much each link moves each vertex."""
-
-    faces: Int[np.ndarray, "N 3"]
-    """Vertices of each triangle."""
 
 
 def build_surface(name: str, arrays: SurfaceArrays) -> SurfaceModel:
@@ -83,7 +57,7 @@ def _topology(name: str, arrays: SurfaceArrays, order: Int[np.ndarray, " V"]) ->
     rank[order] = np.arange(len(order))
     fields = (
         rank[arrays.faces],
-        np.argmax(np.sum(arrays.weights[arrays.faces], axis=1), axis=1),
+        arrays.face_link,
         np.argmax(arrays.weights[order], axis=1),
         order,
     )

@@ -5,15 +5,13 @@ Definitions: PhyMotion (arXiv 2605.14269), section 3.2.
 
 from functools import reduce
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.kernels.contacts import link_points
 from phymotion_jax.kernels.ranges import outside_range, swing_twist
-from phymotion_jax.kernels.self_penetration import Overlap, capsule_overlap
 from phymotion_jax.kernels.vectors import Quat, norm, quat_mul, unstack
+from phymotion_jax.parts.self_penetration import link_overlap
 from phymotion_jax.parts.violation import Violation
 from phymotion_jax.presets import PaperPreset
 from phymotion_jax.state import State
@@ -32,18 +30,19 @@ def velocity(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation
 
 
 def self_penetration(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation:
-    """Frames on which capsules of parts that do not adjoin overlap. Stands in for the mesh."""
-    overlap = capsule_overlaps(state, humanoid)
+    """Frames on which parts that do not adjoin pass through each other."""
+    overlap = link_overlap(state, humanoid, preset.self_penetration)
     through = overlap.depth > preset.overlap_tolerance_m
     # The deepest are blamed first, and of the two that overlap the one farther out in the tree:
     # rows stand in reverse, since the first of equals is named.
-    by_capsule = jnp.where(
-        overlap.by_capsule > preset.overlap_tolerance_m,
-        overlap.by_capsule / (overlap.depth + 1e-9),
+    by_link = jnp.where(
+        overlap.by_part > preset.overlap_tolerance_m,
+        overlap.by_part / (overlap.depth + 1e-9),
         0.0,
     )
-    links = humanoid.capsule_link[::-1]
-    return Violation(through.astype(jnp.float32), by_capsule[::-1], links)
+    return Violation(
+        through.astype(jnp.float32), by_link[::-1], tuple(range(humanoid.n_links))[::-1]
+    )
 
 
 def joint_limit(state: State, humanoid: Humanoid, preset: PaperPreset | None = None) -> Violation:
@@ -55,19 +54,6 @@ def joint_limit(state: State, humanoid: Humanoid, preset: PaperPreset | None = N
     blame = outside * (by_joint / (jnp.max(by_joint, axis=0, keepdims=True) + 1e-9))
     links = tuple(chain.links[-1] for chain in humanoid.ranges)
     return Violation(jnp.mean(outside, axis=0), blame, links)
-
-
-def capsule_overlaps(state: State, humanoid: Humanoid) -> Overlap:
-    """How deep the body's capsules stand in each other, in metres."""
-    count = len(humanoid.capsule_link)
-    start, stop = (
-        link_points(state.motion.rot, state.motion.pos, unstack(half), humanoid.capsule_link)
-        for half in (humanoid.capsule_ends[..., :count, :], humanoid.capsule_ends[..., count:, :])
-    )
-    # Without it XLA places the capsules anew for every pair that they are in: 20 times slower.
-    start, stop = jax.lax.optimization_barrier((start, stop))
-    radius = unstack(humanoid.capsule_radius[..., None])[0]
-    return capsule_overlap(start, stop, radius, humanoid.capsule_pairs)
 
 
 def range_excess(state: State, humanoid: Humanoid) -> Float[Array, "R B T"]:

@@ -5,7 +5,8 @@ from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.kernels.vectors import norm, unstack
-from phymotion_jax.parts.kinematic import capsule_overlaps, range_excess
+from phymotion_jax.parts.kinematic import range_excess
+from phymotion_jax.parts.self_penetration import link_overlap
 from phymotion_jax.parts.violation import Violation
 from phymotion_jax.physical.ramps import ramp, unit, worst
 from phymotion_jax.physical.scene import Scene
@@ -36,12 +37,12 @@ def discontinuity(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> V
 
 
 def self_penetration(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
-    """Depth of the deepest capsule in another that it does not adjoin."""
-    overlap = capsule_overlaps(scene.state, humanoid)
+    """Depth of the deepest part in another that it does not adjoin."""
+    overlap = link_overlap(scene.state, humanoid, preset.self_penetration)
     # Of two that overlap the one farther out in the tree is blamed: the first of equals is named.
-    rows = ramp(overlap.by_capsule, preset.overlap_m, preset.smooth)[::-1]
+    rows = ramp(overlap.by_part, preset.overlap_m, preset.smooth)[::-1]
     depth = ramp(overlap.depth, preset.overlap_m, preset.smooth)
-    return Violation(depth, rows, humanoid.capsule_link[::-1])
+    return Violation(depth, rows, tuple(range(humanoid.n_links))[::-1])
 
 
 def joint_limit(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:

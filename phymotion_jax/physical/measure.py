@@ -68,7 +68,7 @@ def measure_physical(
         parts=parts,
         activity=activity(seen.state),
         floor=seen.state.floor,
-        methods=(("kin.self_penetration", "capsule"), ("dynamics", backend)),
+        methods=(("kin.self_penetration", preset.self_penetration), ("dynamics", backend)),
         details={},
         forces=forces_of(seen, body),
     )

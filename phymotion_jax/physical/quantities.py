@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.parts.kinematic import capsule_overlaps, range_excess
+from phymotion_jax.parts.kinematic import range_excess
+from phymotion_jax.parts.self_penetration import link_overlap
 from phymotion_jax.physical import contact, dynamic, kinematic
 from phymotion_jax.physical.scene import Scene
 from phymotion_jax.presets import PhysicalPreset
@@ -18,7 +19,7 @@ QUANTITIES: dict[str, Quantity] = {
     "jitter_m": lambda s, h, p: s.roughness.jitter_m,
     "pop_rad": lambda s, h, p: jnp.max(s.roughness.rotation, axis=0),
     "pop_m": lambda s, h, p: s.roughness.root,
-    "overlap_m": lambda s, h, p: capsule_overlaps(s.state, h).depth,
+    "overlap_m": lambda s, h, p: link_overlap(s.state, h, p.self_penetration).depth,
     "range_excess_rad": lambda s, h, p: jnp.max(range_excess(s.state, h), axis=0),
     "slide_m_s": lambda s, h, p: jnp.max(contact.slide_speed(s, h, p), axis=0),
     "penetration_m": lambda s, h, p: jnp.maximum(-jnp.min(s.state.points[2], axis=0), 0.0),

@@ -1,11 +1,17 @@
 """What all presets have."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from phymotion_jax.errors import UnknownNameError
 
 Axes = dict[str, tuple[str, ...]]
 """The parts of each axis, in the order of tables. An axis is 1 minus the mean of its parts."""
+
+Level = Literal["capsule", "hull", "mesh"]
+"""Of detail at which self-penetration is measured."""
+
+LEVELS: tuple[Level, ...] = get_args(Level)
 
 AXIS_NAMES = ("kinematic", "contact", "dynamic")
 """Every preset's axes. The reward is their mean."""

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
-from phymotion_jax.presets.base import Axes, Preset
+from phymotion_jax.presets.base import Axes, Level, Preset
 
 CALIBRATION = json.loads(files("phymotion_jax.assets").joinpath("calibration.json").read_text())
 """What clean captures do, by `assets/calibrate.py`."""
@@ -69,6 +69,9 @@ class PhysicalPreset(Preset):
     artefact_share: float
     """Share of the violation of forces that is forgiven on frames that are artefacts altogether:
     a teleport has no forces to be judged."""
+
+    self_penetration: Level
+    """How self-penetration is measured."""
 
     overlap_m: Ramp
     """Depth of body parts in each other."""
@@ -163,6 +166,7 @@ PHYSICAL = PhysicalPreset(
     pop_rad=_from_clean("pop_rad", 0.25),
     pop_m=_from_clean("pop_m", 0.05),
     artefact_share=0.7,
+    self_penetration="hull",
     overlap_m=_from_clean("overlap_m", 0.08),
     # Beyond the table's margin of 10 degrees.
     range_excess_rad=_from_clean("range_excess_rad", 0.6),

@@ -1,59 +1,13 @@
-"""How deep parts of a body stand in each other, each part a capsule."""
+"""How deep capsules stand in each other: the parts of a body, roughly."""
 
-from functools import partial, reduce
-from itertools import zip_longest
-from typing import NamedTuple
+from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
+from phymotion_jax.kernels.overlap import Pairs
 from phymotion_jax.kernels.vectors import Vec, add, cross, dot, norm, scale, sub
-
-Pairs = tuple[tuple[int, int], ...]
-"""Which capsules are tried against which: static, so that it is part of the program."""
-
-_UNROLL = 8
-"""Pairs a turn of the loop that looks for the worst one."""
-
-
-class Overlap(NamedTuple):
-    """Penetration of a body with itself, in metres; 0 where nothing overlaps."""
-
-    depth: Float[Array, "B T"]
-    """Depth of the worst pair."""
-
-    pair: Int[Array, "B T"]
-    """Which pair that is, the first of equals; -1 where nothing overlaps."""
-
-    by_capsule: Float[Array, "K B T"]
-    """Depth of each capsule in the one that it stands deepest in."""
-
-
-@partial(jax.jit, static_argnames=("pairs",))
-def capsule_overlap(
-    ends_a: Vec, ends_b: Vec, radius: Float[Array, "K #B #1"], pairs: Pairs
-) -> Overlap:
-    """Worst penetration of each frame and of each capsule. Arguments as for `capsule_depth`.
-
-    Four bytes a pair and frame are in flight, twenty times that under `jax.grad`. Depths are
-    differentiable as `capsule_depth` is; the gradient of `depth` is shared between pairs that are
-    equally deep. A capsule in no pair, or a body without pairs, has depth 0.
-    """
-    none = jnp.zeros_like(ends_a[0])
-    if not pairs:
-        return Overlap(none[0], jnp.full(none.shape[1:], -1, jnp.int32), none)
-    depth = capsule_depth(ends_a, ends_b, radius, pairs)
-    # Each turn takes one pair of every capsule. Elementwise maxima of gathers, which XLA fuses.
-    turns = (
-        jnp.take(depth, jnp.array(turn), axis=0, mode="fill", fill_value=0.0)
-        for turn in _turns(pairs, none.shape[0])
-    )
-    return Overlap(
-        depth=jnp.max(depth, axis=0),
-        pair=_first_deepest(jax.lax.stop_gradient(depth)),
-        by_capsule=reduce(jnp.maximum, turns, none),
-    )
 
 
 @partial(jax.jit, static_argnames=("pairs",))
@@ -109,25 +63,6 @@ def _nearest_places(gap: Vec, u: Vec, v: Vec) -> tuple[Array, Array]:
 def _clamped_ratio(above: Array, below: Array) -> Array:
     """Their quotient within [0, 1]; where both vanish, and any place will do, 0."""
     return jnp.clip(above / jnp.where(below > 0.0, below, 1.0), 0.0, 1.0)
-
-
-def _first_deepest(depth: Float[Array, "P B T"]) -> Int[Array, "B T"]:
-    """The pair with the greatest depth, as a running maximum: `argmax` is slow on CPU."""
-
-    def keep(i, state: tuple[Array, Array]) -> tuple[Array, Array]:
-        most, best = state
-        row = jax.lax.dynamic_index_in_dim(depth, i, 0, False)
-        return jnp.maximum(most, row), jnp.where(row > most, jnp.full_like(best, i), best)
-
-    none = jnp.zeros(depth.shape[1:], depth.dtype)
-    start = (none, jnp.full(none.shape, -1, jnp.int32))
-    return jax.lax.fori_loop(0, depth.shape[0], keep, start, unroll=_UNROLL)[1]
-
-
-def _turns(pairs: Pairs, n_capsules: int) -> list[list[int]]:
-    """Row m has the m-th pair of every capsule; an index past the last pair where it has fewer."""
-    own = [[p for p, pair in enumerate(pairs) if k in pair] for k in range(n_capsules)]
-    return [list(turn) for turn in zip_longest(*own, fillvalue=len(pairs))]
 
 
 def _rows(vec: Vec, index: Array) -> Vec:

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from phymotion_jax.kernels.self_penetration import capsule_depth, capsule_overlap
+from phymotion_jax.kernels.capsule_penetration import capsule_depth
+from phymotion_jax.kernels.overlap import worst_overlap
 
 T = 256  # pairs of capsules a family, as frames of one clip
 ATOL = 1e-6  # metres: four float32 steps of the 4 m that the test's capsules reach together
@@ -41,6 +42,11 @@ def oracle(a, b, c, d):
     inner = crossing & (s > 0) & (s < 1) & (t > 0) & (t < 1)
     across = np.abs(np.einsum("ti,ti->t", gap, normal))
     return np.minimum(np.min(ends, axis=0), np.where(inner, across, np.inf))
+
+
+def capsule_overlap(ends_a, ends_b, radius, pairs):
+    depth = capsule_depth(ends_a, ends_b, radius, pairs)
+    return worst_overlap(depth, pairs, radius.shape[0])
 
 
 def near(rng, scale=0.5):
@@ -234,7 +240,7 @@ def test_overlap_reduces_depth(body):
     np.testing.assert_array_equal(got.pair, np.where(apart, -1, depth.argmax(axis=0)))
     for k in range(6):
         own = [depth[p] for p, pair in enumerate(BODY) if k in pair] + [np.zeros((2, 9))]
-        np.testing.assert_array_equal(got.by_capsule[k], np.max(own, axis=0))
+        np.testing.assert_array_equal(got.by_part[k], np.max(own, axis=0))
 
 
 def test_clips_and_frames_do_not_mix(body):
@@ -254,7 +260,7 @@ def test_clips_and_frames_do_not_mix(body):
 
 def test_without_pairs_nothing_overlaps(body):
     got = capsule_overlap(*body, ())
-    assert (got.depth == 0.0).all() and (got.pair == -1).all() and (got.by_capsule == 0.0).all()
+    assert (got.depth == 0.0).all() and (got.pair == -1).all() and (got.by_part == 0.0).all()
 
 
 def test_overlap_gradient_reaches_the_worst_pair(body):

@@ -1,0 +1,264 @@
+"""How deep the convex hulls of a body's links stand in each other.
+
+Few pairs of links are near each other on a frame: boxes tell which, a short search tells most of
+these apart, and the search for the shortest way out is left for the rest. Each goes over what the
+one before it has left, a window at a time (`select`).
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from phymotion_jax.kernels.boxes import Boxes, box_of, boxes_meet, face_widths
+from phymotion_jax.kernels.hull_search import shortest_way_out
+from phymotion_jax.kernels.overlap import Pairs
+from phymotion_jax.kernels.select import Hits, over_hits, pack_bits
+from phymotion_jax.kernels.vectors import (
+    Mat,
+    Vec,
+    add,
+    dot,
+    mat_mat,
+    mat_t_vec,
+    mat_vec,
+    norm,
+    scale,
+    select,
+    sub,
+)
+
+_STEPS_APART, _STEPS = 6, 14
+"""Supports looked up to tell hulls apart (98 of 100 that are less than 3 cm apart), and from each
+ray to find the shortest way out: exact in 97 of 100 overlapping pairs of a body in human poses,
+within 3 mm in 99 (`tests/test_hull_penetration.py`)."""
+
+_RAYS_FROM_BOXES = 3
+"""Axes of the boxes that the search begins along, the shortest ways out first."""
+
+_WINDOW_CPU, _WINDOW_GPU = 1024, 65536
+"""Pairs searched at once: a CPU keeps 1024 of 48 vertices in its caches."""
+
+
+class _Body(NamedTuple):
+    """Links of all frames, and their hulls."""
+
+    rot: Mat
+    """``(L, B, T)``."""
+
+    pos: Vec
+    """``(L, B, T)``."""
+
+    vertex: Vec
+    """``(V, B or 1, 1)``."""
+
+    boxes: Boxes
+    """Of the links, ``(L, B or 1, 1)``."""
+
+    rows: Int[np.ndarray, "L M"]
+    """Vertices of each link; the last one fills up those that have fewer."""
+
+
+class _Facing(NamedTuple):
+    """Pairs of hulls in the axes of their first link."""
+
+    first: Vec
+    """Vertices, ``(M, K)``."""
+
+    second: Vec
+    """Vertices, ``(M, K)``."""
+
+    turn: Mat
+    """Rotation of the second link to the first, ``(K,)``."""
+
+    gap: Vec
+    """From the centre of the first's box to that of the second's, ``(K,)``."""
+
+    halves: tuple[Vec, Vec]
+    """Half extents of their boxes, ``(K,)``."""
+
+    rot: Mat
+    """Rotation of the first link to the world, ``(K,)``."""
+
+
+def hull_depth(
+    rot: Mat, pos: Vec, vertex: Vec, sizes: tuple[int, ...], pairs: Pairs
+) -> Float[Array, "P B T"]:
+    """How deep the convex hulls of each pair of links stand in each other.
+
+    Depth is how far one hull has to move for them to part, by the search of `hull_search`: never
+    too small, and rarely too large. Its gradient, forwards and backwards, is that of the vertices
+    that the way out is measured between; 0 where nothing overlaps.
+
+    Args:
+      rot: rotation of every link to the world, ``(L, B, T)``.
+      pos: place of every link, ``(L, B, T)``, in metres.
+      vertex: vertices of the hulls in their links' frames, link after link, ``(V, B or 1, 1)``.
+      sizes: how many of them are each link's. Links in pairs have at least one.
+      pairs: links to try against each other.
+
+    Returns:
+      Metres, 0 where a pair is apart. What NaN padding gives is not defined.
+    """
+    if not pairs:
+        return jnp.zeros((0, *rot[0].shape[1:]), rot[0].dtype)
+    return _depth(sizes, pairs, rot, pos, vertex)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _depth(
+    sizes: tuple[int, ...], pairs: Pairs, rot: Mat, pos: Vec, vertex: Vec
+) -> Float[Array, "P B T"]:
+    return _search(sizes, pairs, rot, pos, vertex)[0]
+
+
+@_depth.defjvp
+def _depth_jvp(sizes: tuple[int, ...], pairs: Pairs, primals, tangents):
+    depth, way = _search(sizes, pairs, *primals)
+    _, change = jax.jvp(partial(_width_along, way, pairs, sizes), primals, tangents)
+    return depth, jnp.where(depth > 0.0, change, 0.0)
+
+
+def _search(
+    sizes: tuple[int, ...], pairs: Pairs, rot: Mat, pos: Vec, vertex: Vec
+) -> tuple[Float[Array, "P B T"], Vec]:
+    """Depth, and the way out in world axes: a unit vector, or 0."""
+    rows = _rows_of(sizes)
+    boxes = box_of(tuple(c[rows.T] for c in vertex))  # pyright: ignore[reportArgumentType]
+    body = _Body(rot, pos, vertex, boxes, rows)
+    shape = rot[0].shape[1:]
+    window = _WINDOW_CPU if jax.default_backend() == "cpu" else _WINDOW_GPU
+    window = min(window, max(128, shape[0] * shape[1]))
+
+    def tell_apart(hits: Hits, near: Array) -> Array:
+        facing = _facing(body, pairs, hits)
+        ray = tuple(c[None] for c in _centre_line(facing))
+        width, _ = shortest_way_out(facing.first, facing.second, ray, _STEPS_APART)  # pyright: ignore
+        return near.at[_place(hits, pairs)].set(width > 0.0, mode="drop")
+
+    def part(hits: Hits, found: tuple[Array, Vec]) -> tuple[Array, Vec]:
+        facing = _facing(body, pairs, hits)
+        width, way = shortest_way_out(facing.first, facing.second, _rays(facing), _STEPS)
+        place = _place(hits, pairs)
+        new = (width, mat_vec(facing.rot, way))
+        new = jax.tree.map(lambda x: jnp.where(width > 0.0, x, 0.0), new)
+        return jax.tree.map(lambda old, x: old.at[place].set(x, mode="drop"), found, new)
+
+    near = _near(body, pairs).reshape(len(pairs), -1)
+    near = over_hits(tell_apart, pack_bits(near), near, window=window)
+    nothing = jnp.zeros(near.shape, rot[0].dtype)
+    start = (nothing, (nothing, nothing, nothing))
+    found = over_hits(part, pack_bits(near), start, window=window)
+    return jax.tree.map(lambda x: x.reshape(-1, *shape), found)
+
+
+def _rows_of(sizes: tuple[int, ...]) -> Int[np.ndarray, "L M"]:
+    start, size = np.cumsum([0, *sizes[:-1]]), np.array(sizes)
+    within = np.minimum(np.arange(max(sizes)), np.maximum(size - 1, 0)[:, None])
+    return np.minimum(start[:, None] + within, sum(sizes) - 1)
+
+
+def _near(body: _Body, pairs: Pairs) -> Bool[Array, "P B T"]:
+    """Pairs whose boxes meet."""
+    first, second = (np.array(side) for side in zip(*pairs, strict=True))
+    a, b, rot_a, rot_b, pos_a, pos_b = (
+        jax.tree.map(lambda c, index=index: c[index], of)
+        for of in (body.boxes, body.rot, body.pos)
+        for index in (first, second)
+    )
+    turn, shift = _relative(rot_a, pos_a, rot_b, pos_b)
+    gap = sub(add(mat_vec(turn, b.centre), shift), a.centre)
+    return boxes_meet(face_widths(turn, gap, a.half, b.half))
+
+
+def _relative(rot_a: Mat, pos_a: Vec, rot_b: Mat, pos_b: Vec) -> tuple[Mat, Vec]:
+    """Rotation and place of b's frame in a's."""
+    back: Mat = tuple(rot_a[3 * j + i] for i in range(3) for j in range(3))  # pyright: ignore
+    return mat_mat(back, rot_b), mat_vec(back, sub(pos_b, pos_a))
+
+
+def _facing(body: _Body, pairs: Pairs, hits: Hits) -> _Facing:
+    """The pairs that were hit, brought together."""
+    frames = body.rot[0].shape[2]
+    clip, frame = hits.column // frames, hits.column % frames
+    own = clip if body.vertex[0].shape[1] > 1 else jnp.zeros_like(clip)
+    first, second = (jnp.array(side)[hits.row] for side in zip(*pairs, strict=True))
+    rows = jnp.array(body.rows)
+
+    def moved(link: Array) -> tuple[Mat, Vec]:
+        return jax.tree.map(lambda c: c[link, clip, frame], (body.rot, body.pos))
+
+    def shape(link: Array) -> tuple[Vec, Boxes]:
+        hull = tuple(c[rows[link].T, own, 0] for c in body.vertex)
+        return hull, jax.tree.map(lambda c: c[link, own, 0], body.boxes)  # pyright: ignore
+
+    (rot_a, pos_a), (rot_b, pos_b) = moved(first), moved(second)
+    (hull_a, box_a), (hull_b, box_b) = shape(first), shape(second)
+    turn, shift = _relative(rot_a, pos_a, rot_b, pos_b)
+    hull_b, centre = (add(mat_vec(turn, points), shift) for points in (hull_b, box_b.centre))
+    gap = sub(centre, box_a.centre)
+    # The search reads them many times: without the barrier XLA gathers and turns them each time.
+    hull_a, hull_b = jax.lax.optimization_barrier((hull_a, hull_b))
+    return _Facing(hull_a, hull_b, turn, gap, (box_a.half, box_b.half), rot_a)
+
+
+def _centre_line(facing: _Facing) -> Vec:
+    """Unit vector from one centre to the other; some unit vector where they coincide."""
+    length = norm(facing.gap)
+    apart = length > 0.0
+    x, y, z = scale(facing.gap, 1.0 / jnp.where(apart, length, 1.0))
+    return jnp.where(apart, x, 1.0), y, z
+
+
+def _rays(facing: _Facing) -> Vec:
+    """Where the search begins: the line of the centres, and the shortest ways out of the boxes."""
+    widths = face_widths(facing.turn, facing.gap, *facing.halves)
+    size = jnp.stack([width for width, _ in widths])
+    one, zero = jnp.ones_like(size[0]), jnp.zeros_like(size[0])
+    unit = [(one, zero, zero), (zero, one, zero), (zero, zero, one)]
+    unit += [(facing.turn[k], facing.turn[3 + k], facing.turn[6 + k]) for k in range(3)]
+    axes = [scale(axis, sign) for axis, (_, sign) in zip(unit, widths, strict=True)]
+    rays = [_centre_line(facing)]
+    for _ in range(_RAYS_FROM_BOXES):
+        least = jnp.min(size, axis=0)
+        ray = axes[0]
+        for k in range(1, len(axes)):
+            ray = select(size[k] == least, axes[k], ray)
+        rays.append(ray)
+        size = jnp.where(size == least, jnp.inf, size)
+    x, y, z = (jnp.stack(c) for c in zip(*rays, strict=True))
+    return x, y, z
+
+
+def _place(hits: Hits, pairs: Pairs) -> tuple[Array, Array]:
+    """Where the hits are; out of bounds, to be dropped, what is none."""
+    return jnp.where(hits.valid, hits.row, len(pairs)), hits.column
+
+
+def _width_along(
+    way: Vec, pairs: Pairs, sizes: tuple[int, ...], rot: Mat, pos: Vec, vertex: Vec
+) -> Float[Array, "P B T"]:
+    """By how much the pairs overlap along a way that is held, for its slope.
+
+    The way out is shortest: what turns the way itself changes its length by nothing, to first
+    order.
+    """
+    rows = _rows_of(sizes)
+    clips = np.arange(vertex[0].shape[1])[:, None]
+
+    def reach(links: np.ndarray, towards: Vec) -> Array:
+        turn, place = jax.tree.map(lambda c: c[links], (rot, pos))
+        local = mat_t_vec(turn, towards)
+        hull = tuple(c[rows[links].T] for c in vertex)
+        along = jax.lax.stop_gradient(dot(hull, local))  # pyright: ignore[reportArgumentType]
+        row = jnp.take_along_axis(
+            rows[links][..., None, None], jnp.argmax(along, axis=0)[:, None], 1
+        )
+        outermost = tuple(c[row[:, 0], clips, 0] for c in vertex)
+        return dot(outermost, local) + dot(place, towards)  # pyright: ignore[reportArgumentType]
+
+    first, second = (np.array(side) for side in zip(*pairs, strict=True))
+    return reach(first, way) + reach(second, (-way[0], -way[1], -way[2]))
