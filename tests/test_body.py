@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from mannequin import Mannequin
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from phymotion_jax.body.humanoid import Humanoid
@@ -67,10 +68,10 @@ VERTEX, HEEL, TOE, FINGER = landmark(0), landmark(1), landmark(3), landmark(5)
 # --- shapes ---------------------------------------------------------------------------------------
 
 JOINT_ATOL = 1e-5  # metres: SMPL-X's joints are linear in the betas
-HULL_ATOL = 1e-4  # metres: so are all hulls but the abdomen's, up to float32
-ABDOMEN_ATOL = {1.0: 0.004, 2.0: 0.04}
-"""Metres, for betas of one and of two standard deviations: the worst of 100 draws were 2 mm and
-26 mm, their medians 0.3 mm and 1.6 mm."""
+HULL_ATOL = {1.0: 0.001, 2.0: 0.003}
+"""Metres, for betas of one and of two standard deviations: how far the surface's parts are from
+linear in them. The worst of 100 draws were 0.5 and 1.9 mm."""
+FOOT_ATOL = 1e-4  # metres: the feet's hulls are linear, up to float32
 
 
 def mannequin_name(link: str) -> str:
@@ -82,40 +83,61 @@ def mannequin_name(link: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def mannequin():
-    return Mannequin("convex", lod=1)
+def mannequins():
+    """The skinned one, and that of convex hulls, whose feet end in soles."""
+    return Mannequin("wooden"), Mannequin("convex", lod=1)
 
 
-@pytest.mark.parametrize("sigma", ABDOMEN_ATOL)
-def test_shapes_are_mannequins(sigma, mannequin, rng):
+def vertices(mannequin, betas) -> np.ndarray:
+    mannequin.reshape(betas)
+    return mannequin.vertices(mannequin.rest_pose(dtype=np.float64))
+
+
+@pytest.mark.parametrize("sigma", HULL_ATOL)
+def test_shapes_are_mannequins(sigma, mannequins, rng):
     """Joints and hulls of random people, whom mannequin-x shapes without any linearity."""
     template = default_template()
-    abdomen = template.hull.link == body_index("spine1")
-    index = [mannequin.joint_index(mannequin_name(name)) for name in BODY_NAMES]
+    hull, wooden = template.hull, mannequins[0]
+    index = [wooden.joint_index(mannequin_name(name)) for name in BODY_NAMES]
+    place = hull.mean + template.joint_mean[hull.link]
+    rows = [cKDTree(vertices(m, np.zeros(N_BETAS))).query(place) for m in mannequins]
+    foot = np.isin(hull.link, FEET)
+    for (away, _), mine in zip(rows, (~foot, foot), strict=True):
+        assert away[mine].max() < FOOT_ATOL  # each is a vertex of the mannequin's own
     for betas in sigma * rng.normal(size=(12, N_BETAS)):
-        mannequin.reshape(betas)
-        pose = mannequin.rest_pose(dtype=np.float64)
         joints = template.joint_mean + template.joint_dirs @ betas
-        want = mannequin.joint_transforms(pose)[index, :3, 3]
+        got = hull.mean + hull.dirs @ betas + joints[hull.link]
+        skin, solid = (
+            np.linalg.norm(got - vertices(m, betas)[row], axis=1)
+            for m, (_, row) in zip(mannequins, rows, strict=True)
+        )
+        want = wooden.joint_transforms(wooden.rest_pose(dtype=np.float64))[index, :3, 3]
         np.testing.assert_allclose(joints, want, atol=JOINT_ATOL)
-        hull = template.hull.mean + template.hull.dirs @ betas + joints[template.hull.link]
-        error = np.linalg.norm(hull - mannequin.vertices(pose), axis=1)
-        assert error[~abdomen].max() < HULL_ATOL
-        assert error[abdomen].max() < ABDOMEN_ATOL[sigma]
+        assert skin[~foot].max() < HULL_ATOL[sigma]
+        assert solid[foot].max() < FOOT_ATOL
 
 
-def test_each_hull_hangs_on_its_own_link(mannequin, rng):
-    """Posed at random, mannequin-x moves every vertex with the link that we say carries it."""
+def test_each_hull_hangs_on_its_own_link(mannequins, rng):
+    """Posed at random, mannequin-x moves every vertex with the link that we say carries it.
+
+    All of the feet's. Skin that two links move lies between them: half of it within 1 mm.
+    """
     template = default_template()
-    mannequin.reshape(np.zeros(N_BETAS))
-    pose = mannequin.rest_pose(dtype=np.float64)
     vector = 0.5 * rng.normal(size=(N_BODIES, 3))
     vector[[body_index("left_hand"), body_index("right_hand")]] = 0.0  # the mannequin has fingers
-    pose = pose | {"body_pose": vector[1:22], "pelvis_rotation": vector[0]}
     rotation, position = place(template.joint_mean, Rotation.from_rotvec(vector))
     hull = template.hull
     got = np.einsum("vij,vj->vi", rotation[hull.link], hull.mean) + position[hull.link]
-    np.testing.assert_allclose(got, mannequin.vertices(pose), atol=HULL_ATOL)
+    rest = hull.mean + template.joint_mean[hull.link]
+    error = []
+    for mannequin in mannequins:
+        row = cKDTree(vertices(mannequin, np.zeros(N_BETAS))).query(rest)[1]
+        pose = mannequin.rest_pose(dtype=np.float64)
+        pose = pose | {"body_pose": vector[1:22], "pelvis_rotation": vector[0]}
+        error.append(np.linalg.norm(got - mannequin.vertices(pose)[row], axis=1))
+    foot = np.isin(hull.link, FEET)
+    assert error[1][foot].max() < FOOT_ATOL
+    assert np.median(error[0][~foot]) < 0.001
 
 
 def place(joints: np.ndarray, local: Rotation) -> tuple[np.ndarray, np.ndarray]:
@@ -144,19 +166,23 @@ def test_numbers_are_the_templates(rng):
         np.testing.assert_allclose(getattr(got, name), want, atol=FLOAT32)
 
 
+BARE = ("spine2", "left_collar", "right_collar")
+"""Links that no part of the mannequin's hangs on."""
+
 SOLE_COVER = 0.8  # of the hull's length from heel to toe; the rest is where the sole curves up
 
 
 def test_contact_points_are_hull_vertices():
-    """32 on the soles, 6 on each other link, none twice, each on the link that it is of."""
+    """32 on the soles, 6 on each other link that has skin, each once, on the link that it is of."""
     template = default_template()
     contact, hull = template.contact, template.hull
-    assert (template.n_sole, len(contact.link)) == (32, 32 + 6 * (N_BODIES - 4))
+    assert set(range(N_BODIES)) - set(hull.link) == {body_index(n) for n in BARE}
+    assert (template.n_sole, len(contact.link)) == (32, 32 + 6 * (N_BODIES - 4 - len(BARE)))
     keys = [{tuple(p) for p in hull.mean[hull.link == link]} for link in range(N_BODIES)]
     mine = [(link, *point) for link, point in zip(contact.link, contact.mean, strict=True)]
     assert len(set(mine)) == len(mine)
     assert all(tuple(point) in keys[link] for link, *point in mine)
-    assert set(contact.link) == set(range(N_BODIES))
+    assert set(contact.link) == set(hull.link)
 
 
 @pytest.mark.parametrize("side", [0, 1], ids=["left", "right"])
@@ -371,10 +397,9 @@ def test_foot_and_hand_are_de_levas():
 # --- the whole body -------------------------------------------------------------------------------
 
 ARMS_DOWN_DEG = 60.0
-"""Turn of the T-pose's arms at which forearms and hands just touch the hips: beyond it the hulls
-overlap (by 10 cm at 80 degrees), where flesh would have stopped the arms."""
-
-TOUCHING_M = 0.02  # arms may be this far into or off the hips
+"""Turn of the T-pose's arms: as near to the sides as the width of mannequin-x's convex hulls lets
+them come. How the measured man held his is not known. About the vertical axis it decides: 0.91 of
+his moment here, 0.70 at 77 degrees, where the slimmer skin would touch."""
 
 SUBJECT_MASS_KG, SUBJECT_STATURE_M = 66.8, 67.4 * 0.0254
 SUBJECT_COM = 1.0 - 29.8 / 67.4
@@ -407,29 +432,6 @@ def test_whole_body_is_a_measured_mans():
     height = (centre[1] - sole_height()) / stature
     np.testing.assert_allclose(height, SUBJECT_COM, atol=SUBJECT_COM_ATOL)
     np.testing.assert_allclose(np.diag(inertia)[[2, 0, 1]], SUBJECT_INERTIA, rtol=SUBJECT_RTOL)
-
-
-def test_arms_touch_the_hips():
-    """What makes `ARMS_DOWN_DEG` the pose of that man: measured on the hulls, at equal heights."""
-    template = default_template()
-    rotation, position = place(template.joint_mean, arms_down(ARMS_DOWN_DEG))
-    link = template.hull.link
-    hull = np.einsum("vij,vj->vi", rotation[link], template.hull.mean) + position[link]
-    for side, sign in (("left", 1.0), ("right", -1.0)):
-        arm, trunk = (
-            hull[np.isin(link, [body_index(n) for n in names])] * [sign, 1.0, 1.0]
-            for names in (
-                [f"{side}_{n}" for n in ("elbow", "wrist", "hand")],
-                ["pelvis", "spine1", f"{side}_hip"],
-            )
-        )
-        gaps = [
-            arm[here, 0].min() - trunk[there, 0].max()
-            for y in np.arange(arm[:, 1].min(), arm[:, 1].max(), 0.02)
-            if (here := np.abs(arm[:, 1] - y) < 0.03).any()
-            and (there := np.abs(trunk[:, 1] - y) < 0.03).any()
-        ]
-        assert abs(min(gaps)) < TOUCHING_M
 
 
 def test_inertias_are_possible(rng):
@@ -566,14 +568,14 @@ HULL_SLACK_M = 0.065  # how far a capsule may look out of its hull; measured: 59
 
 
 def capsules(joints, local: Rotation) -> np.ndarray:
-    """Ends (24, 2, 3) of the mean body's capsules in a pose."""
+    """Ends (K, 2, 3) of the mean body's capsules in a pose."""
     ends = default_template().capsule_ends
     rotation, position = place(joints, local)
     placed = np.einsum("eij,ej->ei", rotation[ends.link], ends.mean) + position[ends.link]
-    return np.stack([placed[:N_BODIES], placed[N_BODIES:]], axis=1)
+    return np.stack(np.split(placed, 2), axis=1)
 
 
-@pytest.mark.parametrize("degrees", [0.0, 40.0, ARMS_DOWN_DEG, 80.0])
+@pytest.mark.parametrize("degrees", [0.0, 40.0, 70.0])
 def test_capsules_are_clear_at_rest(degrees):
     """No pair that must not overlap does, in the T-pose, with hanging arms and in between."""
     template = default_template()
@@ -581,9 +583,10 @@ def test_capsules_are_clear_at_rest(degrees):
     t = np.linspace(0.0, 1.0, 201)[:, None]
     cores = ends[:, None, 0] + t * (ends[:, None, 1] - ends[:, None, 0])
     pairs = separate_pairs(template)
+    row = {link: k for k, link in enumerate(template.capsule_ends.link[: len(ends)].tolist())}
     gaps = [
-        np.linalg.norm(cores[a][:, None] - cores[b][None], axis=-1).min()
-        - template.capsule_radius[[a, b]].sum()
+        np.linalg.norm(cores[row[a]][:, None] - cores[row[b]][None], axis=-1).min()
+        - template.capsule_radius[[row[a], row[b]]].sum()
         for a, b in pairs
     ]
     assert min(gaps) > 0.0, describe_pairs(pairs[int(np.argmin(gaps)) : int(np.argmin(gaps)) + 1])
@@ -596,9 +599,9 @@ def test_capsules_are_slimmer_than_their_hulls(rng):
     assert (radius > 0.0).all()
     ways = rng.normal(size=(1000, 3))
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
-    for link in range(N_BODIES):
+    for link, r in zip(ends.link.tolist(), radius, strict=False):  # both ends of a link's are met
         hull = (template.hull.mean[template.hull.link == link] @ ways.T).max(axis=0)
-        capsule = (ends.mean[ends.link == link] @ ways.T).max(axis=0) + radius[link]
+        capsule = (ends.mean[ends.link == link] @ ways.T).max(axis=0) + r
         assert capsule.mean() < hull.mean(), BODY_NAMES[link]
         assert (capsule - hull).max() < HULL_SLACK_M, BODY_NAMES[link]
 

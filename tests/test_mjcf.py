@@ -27,17 +27,23 @@ def compiled(text: str) -> mujoco.MjModel:
     return mujoco.MjModel.from_xml_string(text)
 
 
+def hull_of(body: Humanoid, link: int) -> np.ndarray:
+    start = sum(body.hull_sizes[:link])
+    return np.asarray(body.hull_point)[start : start + body.hull_sizes[link]]
+
+
 # --- out ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hulls", [True, False], ids=["hulls", "capsules"])
 @pytest.mark.parametrize("floor", [True, False], ids=["floor", "no floor"])
 def test_mujoco_loads_it(body, hulls, floor):
-    """One body a link under its own name, with its mass and one geom; masses add up."""
+    """One body a link under its own name, with its mass; a geom where it has a hull."""
     model = compiled(to_mjcf(body, floor=floor, hulls=hulls))
+    solid = sum(size > 0 for size in body.hull_sizes)
     assert model.nbody == 1 + body.n_links
-    assert model.ngeom == body.n_links + floor
-    assert model.nmesh == (body.n_links if hulls else 0)
+    assert model.ngeom == solid + floor
+    assert model.nmesh == (solid if hulls else 0)
     for link, name in enumerate(body.body_names):
         mine = model.body(name)
         np.testing.assert_allclose(mine.mass, body.mass[link], atol=ATOL)
@@ -58,12 +64,14 @@ def test_geoms_are_where_the_links_are(body):
         joint[link] = joint[body.parents[link]] + body.offset[link]
     for link, name in enumerate(body.body_names):
         np.testing.assert_allclose(data.body(name).xpos, joint[link], atol=ATOL)
+        if not body.hull_sizes[link]:
+            continue
         geom = model.geom(name)
         mesh = model.mesh(int(geom.dataid[0]))
         start, count = int(mesh.vertadr[0]), int(mesh.vertnum[0])
         place = data.geom(name)
         vertex = model.mesh_vert[start : start + count] @ place.xmat.reshape(3, 3).T + place.xpos
-        mine = np.asarray(body.hull_point)[np.asarray(body.hull_link) == link] + joint[link]
+        mine = hull_of(body, link) + joint[link]
         for bound in (np.min, np.max):
             np.testing.assert_allclose(bound(vertex, axis=0), bound(mine, axis=0), atol=10 * ATOL)
 
@@ -91,8 +99,10 @@ def test_what_is_written_is_read(body, hulls):
     assert len(again.contact_point) == len(again.contact_link)
     if hulls:
         for link, name in enumerate(body.body_names):
-            mine = np.asarray(body.hull_point)[np.asarray(body.hull_link) == link]
-            theirs = np.asarray(again.hull_point)[np.asarray(again.hull_link) == order[link]]
+            mine = hull_of(body, link)
+            if not len(mine):
+                continue
+            theirs = hull_of(again, order[link])
             np.testing.assert_allclose(
                 theirs.min(axis=0), mine.min(axis=0), atol=10 * ATOL, err_msg=name
             )
@@ -100,13 +110,16 @@ def test_what_is_written_is_read(body, hulls):
                 theirs.max(axis=0), mine.max(axis=0), atol=10 * ATOL, err_msg=name
             )
     else:
-        assert sorted(again.capsule_link) == list(range(body.n_links))
-        for link, radius in enumerate(body.capsule_radius):
+        count = len(body.capsule_link)
+        assert len(again.capsule_link) == count
+        for row, (link, radius) in enumerate(
+            zip(body.capsule_link, body.capsule_radius, strict=True)
+        ):
             there = again.capsule_link.index(order[link])
             np.testing.assert_allclose(again.capsule_radius[there], radius, atol=ATOL)
             mine, theirs = (
-                np.asarray(ends)[[k, k + body.n_links]]
-                for ends, k in ((body.capsule_ends, link), (again.capsule_ends, there))
+                np.asarray(ends)[[k, k + count]]
+                for ends, k in ((body.capsule_ends, row), (again.capsule_ends, there))
             )
             # MuJoCo may turn a capsule end for end.
             theirs = min(theirs, theirs[::-1], key=lambda ends: np.abs(ends - mine).max())

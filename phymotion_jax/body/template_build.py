@@ -17,6 +17,10 @@ rounding takes (the chosen points of the mean body span 18 mm)."""
 LANDMARKS = ("vertex", "heel", "heel", "toe_tip", "toe_tip", "fingertip", "fingertip")
 """What each landmark is; where there are two, left before right."""
 
+_FINGER_M = 0.015
+"""Half the width of what belongs to one finger: half the distance of neighbouring fingertips is
+0.013 of the default body, whose fingers spread a little."""
+
 _CAPSULE_SHRINK = 0.9
 """Capsules are slimmer and shorter than the hulls, as flesh gives way: a proposal of this project.
 Where a hull tapers (a thigh, to the knee), its capsule still looks out of it, by 6 cm at most."""
@@ -178,10 +182,13 @@ def _nearest(
 
 
 def _landmark_index(hull: LinkPoints) -> Int[np.ndarray, " 7"]:
-    """The outermost hull vertices of head, feet and hands."""
+    """The outermost hull vertices of head, feet and middle fingers."""
 
     def outermost(link: str, axis: int, sign: int) -> int:
-        mine = np.flatnonzero(hull.link == BODY_NAMES.index(link))
+        mine = hull.link == BODY_NAMES.index(link)
+        if link.endswith("_hand"):  # whose joint is the middle finger's knuckle
+            mine &= np.abs(hull.mean[:, 2]) < _FINGER_M
+        mine = np.flatnonzero(mine)
         return int(mine[np.argmax(sign * hull.mean[mine, axis])])
 
     sides = (("left", 1), ("right", -1))
