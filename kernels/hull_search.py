@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from phymotion_jax.kernels.vectors import Vec, add, cross, dot, scale, select, sub
 
@@ -28,43 +28,60 @@ _AROUND = ((1.0, 0.0), (-0.5, 0.75**0.5), (-0.5, -(0.75**0.5)))
 _TINY = 1e-24
 
 
+class WayOut(NamedTuple):
+    """The shortest way that was found, and what it is measured between."""
+
+    width: Float[Array, "*S K"]
+    """How far the second hull has to move, in metres; negative where the hulls are apart."""
+
+    way: Vec
+    """In which direction: a unit vector."""
+
+    first: Int[Array, "3 *S K"]
+    """Vertices of the first hull that lie outermost along the way."""
+
+    second: Int[Array, "3 *S K"]
+    """Vertices of the other that lie outermost the other way."""
+
+    share: Float[Array, "3 *S K"]
+    """Of each of the three in the point that moves out soonest. They add up to one."""
+
+
+class _Corner(NamedTuple):
+    """A point of the Minkowski difference, and the two vertices that it is between."""
+
+    point: Vec
+    first: Array
+    second: Array
+
+
 class _Walk(NamedTuple):
-    corners: tuple[Vec, Vec, Vec]
-    """Points of the Minkowski difference; the ray is sought in the cone over them."""
+    corners: tuple[_Corner, _Corner, _Corner]
+    """The ray is sought in the cone over them."""
 
     ray: Vec
     """Unit direction whose face is sought."""
 
-    width: Array
-    """The least so far."""
-
-    way: Vec
-    """Its unit direction."""
+    best: WayOut
 
 
-def shortest_way_out(
-    first: Vec, second: Vec, rays: Vec, steps: int
-) -> tuple[Float[Array, " K"], Vec]:
-    """Penetration depth of pairs of hulls.
+def shortest_way_out(first: Vec, second: Vec, rays: Vec, steps: int) -> WayOut:
+    """Penetration depth of pairs of hulls, for each pair ``(K,)``.
 
     Args:
       first: vertices of one hull of each pair, components ``(V, K)``, in metres. Rows may repeat.
       second: of the other, in the same frame.
       rays: unit directions to begin from, ``(S, K)``.
       steps: supports looked up from each ray, beyond the first three.
-
-    Returns:
-      Width in metres: how far the second hull has to move along the way, negative where the hulls
-      are apart; and the way, a unit vector with components ``(K,)``.
     """
     hulls: tuple[Vec, Vec] = jax.tree.map(lambda c: c[:, None], (first, second))
     start = _around(hulls, rays)
     walk = jax.lax.fori_loop(0, steps, lambda _, walk: _step(hulls, walk), start)
-    width, way = walk.width[0], _row(walk.way, 0)
-    for s in range(1, rays[0].shape[0]):
-        way = select(walk.width[s] < width, _row(walk.way, s), way)
-        width = jnp.minimum(walk.width[s], width)
-    return width, way
+    each = [jax.tree.map(lambda x, s=s: x[..., s, :], walk.best) for s in range(rays[0].shape[0])]
+    best = each[0]
+    for other in each[1:]:
+        best = select(other.width < best.width, other, best)
+    return best
 
 
 def _around(hulls: tuple[Vec, Vec], ray: Vec) -> _Walk:
@@ -73,26 +90,28 @@ def _around(hulls: tuple[Vec, Vec], ray: Vec) -> _Walk:
     x, y, z = (jnp.where(abs(c) == least, 1.0, 0.0) for c in ray)
     u = _unit(cross(ray, (x, y, z)), ray)
     v = cross(ray, u)
-    corners, width, way = [], jnp.full_like(ray[0], jnp.inf), ray
+    corners, ways = [], []
     for cos, sin in _AROUND:
         across = (cos * u[0] + sin * v[0], cos * u[1] + sin * v[1], cos * u[2] + sin * v[2])
         towards = _unit(add(ray, across), ray)
-        corner, here = _support(hulls, towards)
+        corner, width = _support(hulls, towards)
         corners.append(corner)
-        way = select(here < width, towards, way)
-        width = jnp.minimum(here, width)
-    return _Walk((corners[0], corners[1], corners[2]), ray, width, way)
+        ways.append(_at_corner(corner, width, towards))
+    best = select(ways[1].width < ways[0].width, ways[1], ways[0])
+    best = select(ways[2].width < best.width, ways[2], best)
+    return _Walk((corners[0], corners[1], corners[2]), ray, best)
 
 
 def _step(hulls: tuple[Vec, Vec], walk: _Walk) -> _Walk:
     """One more support: across the wall that the ray passes, or beyond the face that it leaves."""
-    w0, w1, w2 = walk.corners
+    w0, w1, w2 = (corner.point for corner in walk.corners)
     turn = jnp.where(dot(w0, cross(w1, w2)) < 0.0, -1.0, 1.0)
     walls = [_unit(scale(cross(a, b), turn), walk.ray) for a, b in ((w1, w2), (w2, w0), (w0, w1))]
     within = [dot(wall, walk.ray) for wall in walls]
     least = jnp.minimum(jnp.minimum(within[0], within[1]), within[2])
     passed = least < 0.0
-    wall = select(within[0] == least, walls[0], select(within[1] == least, walls[1], walls[2]))
+    wall = select(within[1] == least, walls[1], walls[2])
+    wall = select(within[0] == least, walls[0], wall)
     face = _unit(cross(sub(w1, w0), sub(w2, w0)), walk.ray)
     face = scale(face, jnp.where(dot(face, w0) < 0.0, -1.0, 1.0))
     towards = select(passed, (-wall[0], -wall[1], -wall[2]), face)
@@ -100,49 +119,68 @@ def _step(hulls: tuple[Vec, Vec], walk: _Walk) -> _Walk:
     found = ~passed & (width - dot(face, w0) < _FLAT_M)
 
     # The new corner replaces the one opposite the wall; or that without which the ray is within.
-    side = [turn * dot(cross(corner, w), walk.ray) for w in walk.corners]
+    side = [turn * dot(cross(corner.point, w), walk.ray) for w in (w0, w1, w2)]
     drop0 = jnp.where(passed, within[0] == least, (side[1] >= 0.0) & (side[2] <= 0.0))
     drop1 = ~drop0 & jnp.where(passed, within[1] == least, (side[2] >= 0.0) & (side[0] <= 0.0))
-    corners = (
-        select(drop0 & ~found, corner, w0),
-        select(drop1 & ~found, corner, w1),
-        select(~drop0 & ~drop1 & ~found, corner, w2),
+    drops = (drop0, drop1, ~drop0 & ~drop1)
+    c0, c1, c2 = (
+        select(drop & ~found, corner, old) for drop, old in zip(drops, walk.corners, strict=True)
     )
-    shorter = width < walk.width
-    return _Walk(
-        corners=corners,
-        ray=select(found, face, walk.ray),
-        width=jnp.where(shorter, width, walk.width),
-        way=select(shorter, towards, walk.way),
-    )
+    here = _at_corner(corner, width, towards)
+    here = select(found, _on_face(walk.corners, width, face), here)
+    best = select(width < walk.best.width, here, walk.best)
+    return _Walk((c0, c1, c2), select(found, face, walk.ray), best)
 
 
-def _support(hulls: tuple[Vec, Vec], direction: Vec) -> tuple[Vec, Array]:
+def _at_corner(corner: _Corner, width: Array, way: Vec) -> WayOut:
+    """A width that is measured at one corner of the difference."""
+    one, none = jnp.ones_like(width), jnp.zeros_like(width)
+    first, second = (jnp.stack([k, k, k]) for k in (corner.first, corner.second))
+    return WayOut(width, way, first, second, jnp.stack([one, none, none]))
+
+
+def _on_face(corners: tuple[_Corner, _Corner, _Corner], width: Array, way: Vec) -> WayOut:
+    """A width that is measured on a face of the difference, at its point nearest the origin.
+
+    The other points of the face are as far along the way, but not once the face has turned.
+    """
+    w0, w1, w2 = (corner.point for corner in corners)
+    areas = [dot(way, cross(a, b)) for a, b in ((w1, w2), (w2, w0), (w0, w1))]
+    whole = areas[0] + areas[1] + areas[2]
+    flat = abs(whole) < _TINY
+    shares = [jnp.where(flat, 1.0 / 3.0, a / jnp.where(flat, 1.0, whole)) for a in areas]
+    first, second = (jnp.stack(k) for k in zip(*(c[1:] for c in corners), strict=True))
+    return WayOut(width, way, first, second, jnp.stack(shares))
+
+
+def _support(hulls: tuple[Vec, Vec], direction: Vec) -> tuple[_Corner, Array]:
     """The outermost point of the difference in a direction, and how far out it is."""
     x, y, z = direction
-    (here, ahead), (there, behind) = (
+    (here, first, ahead), (there, second, behind) = (
         _outermost(hulls[0], (x, y, z)),
         _outermost(hulls[1], (-x, -y, -z)),
     )
-    return sub(here, there), ahead + behind
+    return _Corner(sub(here, there), first, second), ahead + behind
 
 
-def _outermost(vertices: Vec, direction: Vec) -> tuple[Vec, Array]:
-    """The vertex that lies outermost in a direction, the first of equals, and how far.
+def _outermost(vertices: Vec, direction: Vec) -> tuple[Vec, Array, Array]:
+    """The vertex that lies outermost in a direction, the first of equals, its index, and how far.
 
     Args:
       vertices: components ``(V, ...)``.
       direction: components that broadcast against one vertex's.
     """
     along = dot(vertices, direction)
+    index = jax.lax.broadcasted_iota(jnp.int32, along.shape, 0)
     x, y, z = (jnp.broadcast_to(c, along.shape) for c in vertices)
-    nothing = (jnp.full((), -jnp.inf, along.dtype), *[jnp.zeros((), along.dtype)] * 3)
+    none = jnp.zeros((), along.dtype)
+    nothing = (jnp.full((), -jnp.inf, along.dtype), jnp.zeros((), jnp.int32), none, none, none)
 
     def farther(a: tuple[Array, ...], b: tuple[Array, ...]) -> tuple[Array, ...]:
         return tuple(jnp.where(b[0] > a[0], q, p) for p, q in zip(a, b, strict=True))
 
-    most, x, y, z = jax.lax.reduce((along, x, y, z), nothing, farther, (0,))
-    return (x, y, z), most
+    most, index, x, y, z = jax.lax.reduce((along, index, x, y, z), nothing, farther, (0,))
+    return (x, y, z), index, most
 
 
 def _unit(v: Vec, otherwise: Vec) -> Vec:
@@ -150,7 +188,3 @@ def _unit(v: Vec, otherwise: Vec) -> Vec:
     square = dot(v, v)
     good = square > _TINY
     return select(good, scale(v, jax.lax.rsqrt(jnp.where(good, square, 1.0))), otherwise)
-
-
-def _row(v: Vec, index: int) -> Vec:
-    return v[0][index], v[1][index], v[2][index]

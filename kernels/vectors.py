@@ -6,8 +6,10 @@ component axis to shuffle: three times the speed of one stacked array on a GPU. 
 out, so that no matrix unit rounds them to TF32.
 """
 
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
+import jax
 import jax.numpy as jnp
 from einops import rearrange
 from jaxtyping import Array
@@ -23,6 +25,8 @@ Mat = tuple[Array, Array, Array, Array, Array, Array, Array, Array, Array]
 
 Sym = tuple[Array, Array, Array, Array, Array, Array]
 """A symmetric 3 x 3 matrix: xx, yy, zz, xy, xz, yz."""
+
+_Tree = TypeVar("_Tree")
 
 
 def unstack(array: Array) -> Any:
@@ -77,13 +81,9 @@ def norm(a: Vec) -> Array:
     return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))
 
 
-def select(condition: Array, a: Vec, b: Vec) -> Vec:
-    """a where the condition holds, else b."""
-    return (
-        jnp.where(condition, a[0], b[0]),
-        jnp.where(condition, a[1], b[1]),
-        jnp.where(condition, a[2], b[2]),
-    )
+def select(condition: Array, a: _Tree, b: _Tree) -> _Tree:
+    """a where the condition holds, else b: `jnp.where` of whole trees."""
+    return jax.tree.map(partial(jnp.where, condition), a, b)
 
 
 def mat_vec(m: Mat, v: Vec) -> Vec:
