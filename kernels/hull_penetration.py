@@ -33,7 +33,7 @@ from phymotion_jax.kernels.vectors import (
 _STEPS_APART, _STEPS = 6, 14
 """Supports looked up to tell hulls apart (98 of 100 that are less than 3 cm apart), and from each
 ray to find the shortest way out: of overlapping pairs of a body, exact in 97 of 100 in captured
-poses, in 9 of 10 with random joints, where 99 are within 5 mm (`tests/test_hull_penetration.py`)."""
+poses, in 9 of 10 with random joints, and 99 within 5 mm (`tests/test_hull_penetration.py`)."""
 
 _RAYS_FROM_BOXES = 3
 """Axes of the boxes that the search begins along, the shortest ways out first."""
