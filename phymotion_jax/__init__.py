@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from phymotion_jax.body.humanoid import Humanoid
     from phymotion_jax.body.mjcf import to_mjcf
     from phymotion_jax.body.mjcf_reader import from_mjcf
+    from phymotion_jax.body.skin import Skin
     from phymotion_jax.body.surface import SurfaceModel, posed_vertices
     from phymotion_jax.body.surface_files import load_surface
     from phymotion_jax.errors import ModelError, MotionError, PhyMotionError, Status
@@ -32,6 +33,7 @@ _HOMES = {
     "Preset": "phymotion_jax.presets",
     "Report": "phymotion_jax.report",
     "Scorer": "phymotion_jax.scorer",
+    "Skin": "phymotion_jax.body.skin",
     "Status": "phymotion_jax.errors",
     "SurfaceModel": "phymotion_jax.body.surface",
     "from_mjcf": "phymotion_jax.body.mjcf_reader",
@@ -53,6 +55,7 @@ __all__ = [
     "Preset",
     "Report",
     "Scorer",
+    "Skin",
     "Status",
     "SurfaceModel",
     "__version__",

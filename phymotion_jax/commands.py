@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from phymotion_jax.assets import demo_clips
+from phymotion_jax.body.skin import Skin
+from phymotion_jax.body.surface_files import load_surface
 from phymotion_jax.dataset import FRAMES_PER_BATCH, Clock, Step, score_files
 from phymotion_jax.errors import MotionError, PhyMotionError, Status, UnknownNameError
 from phymotion_jax.explain import explain
@@ -99,12 +101,17 @@ def run_convert_body(command: ConvertBody) -> int:
 def _scorer(options: Options) -> Scorer:
     if options.preset not in PRESET_NAMES:
         raise UnknownNameError("preset", options.preset, PRESET_NAMES)
-    return Scorer(
+    scorer = Scorer(
         options.preset,
         backend=options.backend,
         floor=options.floor,
         level_floor=options.level_floor,
+        self_penetration=options.self_penetration,
+        skin=None if options.surface is None else Skin.of(load_surface(options.surface)),
     )
+    if options.surface is not None and scorer.preset.self_penetration != "mesh":
+        raise UsageError("--surface is looked at by --self-penetration mesh alone")
+    return scorer
 
 
 def _loader(options: Options) -> Callable[[Path], Motion]:

@@ -40,6 +40,14 @@ class Options:
     level_floor: Annotated[bool, arg(help_behavior_hint=""), FlagCreatePairsOff] = False
     """Turn each clip so that the plane of its standing feet is level: for recoverers that do not
     align gravity."""
+    self_penetration: Annotated[Literal["capsule", "hull", "mesh"] | None, _optional("LEVEL")] = (
+        None
+    )
+    """How self-penetration is measured, in place of the preset's way: depth between a capsule or a
+    convex hull a body part, or whether triangles of the surface cross (capsule, hull or mesh)."""
+    surface: Annotated[str | None, _optional("BODY")] = None
+    """Whose triangles, for mesh: the name of a body (smplx-neutral) or its file. By default the
+    mannequin, which needs no file."""
     backend: Literal["fused", "mjx"] = "fused"
     """Inverse dynamics: this program's own, or MuJoCo MJX (slower; to compare)."""
 

@@ -6,17 +6,18 @@ from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.skeleton import require_smpl
+from phymotion_jax.body.skin import Skin
 from phymotion_jax.dynamics import Backend
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.parts import contact, dynamic, kinematic
 from phymotion_jax.parts.findings import Findings
+from phymotion_jax.parts.self_penetration import link_overlap, method
 from phymotion_jax.parts.violation import Violation
 from phymotion_jax.presets import PaperPreset
 from phymotion_jax.state import State, activity, moving_body
 
 _PARTS: dict[str, Callable[[State, Humanoid, PaperPreset], Violation]] = {
     "kin.velocity": kinematic.velocity,
-    "kin.self_penetration": kinematic.self_penetration,
     "kin.joint_limit": kinematic.joint_limit,
     "con.slip": contact.slip,
     "con.ground_penetration": contact.ground_penetration,
@@ -34,6 +35,7 @@ def measure_paper(
     floor: Float[Array, " B"] | None,
     preset: PaperPreset,
     backend: Backend,
+    skin: Skin | None,
 ) -> Findings:
     """Measure a batch without NaN (from `rest_padding`). Arguments as for `scorer.score`.
 
@@ -43,10 +45,17 @@ def measure_paper(
     body = Humanoid.from_betas(batch.betas, batch.mass_kg) if humanoid is None else humanoid
     require_smpl(body.parents, len(body.feet))
     state = moving_body(batch, body, backend=backend, floor=floor)
+    parts = {name: part(state, body, preset) for name, part in _PARTS.items()}
+    if preset.self_penetration is not None:
+        overlap = link_overlap(preset.self_penetration, state, body, skin, batch.betas)
+        parts["kin.self_penetration"] = kinematic.self_penetration(overlap, preset)
     return Findings(
-        parts={name: part(state, body, preset) for name, part in _PARTS.items()},
+        parts=parts,
         activity=activity(state),
         floor=state.floor,
-        methods=(("kin.self_penetration", preset.self_penetration), ("dynamics", backend)),
+        methods=(
+            ("kin.self_penetration", method(preset.self_penetration, skin)),
+            ("dynamics", backend),
+        ),
         details={},
     )

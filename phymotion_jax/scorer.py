@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from phymotion_jax import level
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.skeleton import N_BODIES
+from phymotion_jax.body.skin import Skin, default_skin
 from phymotion_jax.dynamics import BACKENDS, Backend
 from phymotion_jax.errors import MotionError, Status, UnknownNameError
 from phymotion_jax.motion import MotionBatch
@@ -19,18 +20,25 @@ from phymotion_jax.paper import measure_paper
 from phymotion_jax.parts.findings import Findings
 from phymotion_jax.parts.violation import Summary, not_measured, summarise
 from phymotion_jax.physical.measure import measure_physical
-from phymotion_jax.presets import PaperPreset, PhysicalPreset, Preset, ReferencePreset, get_preset
+from phymotion_jax.presets import (
+    Level,
+    PaperPreset,
+    PhysicalPreset,
+    Preset,
+    ReferencePreset,
+    get_preset,
+)
 from phymotion_jax.reference.measure import measure_reference
 from phymotion_jax.report import Report
 from phymotion_jax.state import rest_padding
 from phymotion_jax.status import batch_status, mask_out
 
-_CHAINS: dict[type[Preset], Callable[[MotionBatch, Any, Any, Any, Backend], Findings]] = {
+_CHAINS: dict[type[Preset], Callable[[MotionBatch, Any, Any, Any, Backend, Any], Findings]] = {
     PhysicalPreset: measure_physical,
     PaperPreset: measure_paper,
     ReferencePreset: measure_reference,
 }
-"""How each kind of preset measures: f(batch, humanoid, floor, preset, backend)."""
+"""How each kind of preset measures: f(batch, humanoid, floor, preset, backend, skin)."""
 
 
 def score(
@@ -43,6 +51,8 @@ def score(
     forces: bool = False,
     smooth: bool = False,
     level_floor: bool = False,
+    self_penetration: Level | None = None,
+    skin: Skin | None = None,
 ) -> Report:
     """Score a batch of clips. Pure: it may be called inside `jit`, `vmap` or `shard_map`.
 
@@ -62,13 +72,17 @@ def score(
         below the soft ends. Scores are a little lower. Only `physical` has this form.
       level_floor: turn each clip first so that the plane its feet stand on is level (`level`), for
         recoverers that do not align gravity. Places in the report are those of the turned clip.
+      self_penetration: how it is measured, in place of the preset's own way: "capsule" or "hull",
+        the depth of body parts in each other; or "mesh", whether triangles of the skin cross.
+      skin: whose triangles, for "mesh"; by default the mannequin's. `Skin.of(load_surface(...))`
+        makes one, outside of `jit`.
 
     Raises:
       MotionError: for a floor of given height that is to be levelled as well.
       ModelError: for a humanoid that is not SMPL's tree with soles; for any at all with
         `reference`, which has its own.
-      UnknownNameError: for a preset or backend that does not exist, or a preset without a smooth
-        form where that is asked for.
+      UnknownNameError: for a preset, backend or level of self-penetration that does not exist, or
+        a preset without a smooth form where that is asked for.
     """
     if backend not in BACKENDS:
         raise UnknownNameError("dynamics backend", backend, BACKENDS)
@@ -77,8 +91,21 @@ def score(
     if floor is not None:
         floor = jnp.broadcast_to(jnp.asarray(floor, batch.root_pos.dtype), batch.fps.shape)
     chosen = get_preset(preset).smoothed() if smooth else get_preset(preset)
+    if self_penetration is not None:
+        chosen = chosen.at_level(self_penetration)
+    if chosen.self_penetration == "mesh":
+        skin = default_skin() if skin is None else skin
+    else:
+        skin = None
     return _score(
-        batch, humanoid, floor, preset=chosen, backend=backend, forces=forces, levelled=level_floor
+        batch,
+        humanoid,
+        floor,
+        skin,
+        preset=chosen,
+        backend=backend,
+        forces=forces,
+        levelled=level_floor,
     )
 
 
@@ -87,6 +114,7 @@ def _score(
     batch: MotionBatch,
     humanoid: Humanoid | None,
     floor: Float[Array, " B"] | None,
+    skin: Skin | None,
     *,
     preset: Preset,
     backend: Backend,
@@ -97,7 +125,7 @@ def _score(
     valid = status == int(Status.OK)
     usable = rest_padding(mask_out(batch, valid))
     usable = level.level_floor(usable, humanoid) if levelled else usable
-    found = _CHAINS[type(preset)](usable, humanoid, floor, preset, backend)
+    found = _CHAINS[type(preset)](usable, humanoid, floor, preset, backend, skin)
     return _report(found if forces else found._replace(forces=None), usable, status, preset)
 
 
@@ -175,6 +203,8 @@ class Scorer:
         backend: Backend = "fused",
         floor: float | None = None,
         level_floor: bool = False,
+        self_penetration: Level | None = None,
+        skin: Skin | None = None,
     ):
         """Check the settings once.
 
@@ -183,9 +213,11 @@ class Scorer:
           backend: of the inverse dynamics, "fused" or "mjx".
           floor: height of the floor in metres; estimated from each clip where it is None.
           level_floor: turn each clip until its floor is level; see `score`.
+          self_penetration: how it is measured, in place of the preset's own way; see `score`.
+          skin: whose triangles are tried, for "mesh".
 
         Raises:
-          UnknownNameError: for a preset or backend that does not exist.
+          UnknownNameError: for a preset, backend or level of self-penetration that does not exist.
           MotionError: for a floor that is not finite, or that is to be levelled as well.
         """
         if backend not in BACKENDS:
@@ -193,7 +225,9 @@ class Scorer:
         if floor is not None and not math.isfinite(floor):
             raise MotionError(Status.BAD_UNITS, f"floor is {floor}; metres were wanted")
         _require_one_floor(floor, level_floor)
-        self.preset = get_preset(preset)
+        chosen = get_preset(preset)
+        self.preset = chosen if self_penetration is None else chosen.at_level(self_penetration)
+        self.skin = skin
         self.backend: Backend = backend
         self.floor = floor
         self.level_floor = level_floor
@@ -207,4 +241,5 @@ class Scorer:
             backend=self.backend,
             floor=self.floor,
             level_floor=self.level_floor,
+            skin=self.skin,
         )

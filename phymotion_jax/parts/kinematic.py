@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.kernels.overlap import Overlap
 from phymotion_jax.kernels.ranges import outside_range, swing_twist
 from phymotion_jax.kernels.vectors import Quat, norm, quat_mul, unstack
-from phymotion_jax.parts.self_penetration import link_overlap
 from phymotion_jax.parts.violation import Violation
 from phymotion_jax.presets import PaperPreset
 from phymotion_jax.state import State
@@ -29,20 +29,16 @@ def velocity(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation
     return Violation(jnp.max(excess, axis=0), excess, tuple(range(humanoid.n_links)))
 
 
-def self_penetration(state: State, humanoid: Humanoid, preset: PaperPreset) -> Violation:
+def self_penetration(overlap: Overlap, preset: PaperPreset) -> Violation:
     """Frames on which parts that do not adjoin pass through each other."""
-    overlap = link_overlap(state, humanoid, preset.self_penetration)
-    through = overlap.depth > preset.overlap_tolerance_m
+    allowed = 0.0 if preset.self_penetration == "mesh" else preset.overlap_tolerance_m
+    through = overlap.depth > allowed
     # The deepest are blamed first, and of the two that overlap the one farther out in the tree:
     # rows stand in reverse, since the first of equals is named.
-    by_link = jnp.where(
-        overlap.by_part > preset.overlap_tolerance_m,
-        overlap.by_part / (overlap.depth + 1e-9),
-        0.0,
-    )
-    return Violation(
-        through.astype(jnp.float32), by_link[::-1], tuple(range(humanoid.n_links))[::-1]
-    )
+    share = overlap.by_part / (overlap.depth + 1e-9)
+    by_link = jnp.where(overlap.by_part > allowed, share, 0.0)
+    links = tuple(range(len(by_link)))[::-1]
+    return Violation(through.astype(jnp.float32), by_link[::-1], links)
 
 
 def joint_limit(state: State, humanoid: Humanoid, preset: PaperPreset | None = None) -> Violation:

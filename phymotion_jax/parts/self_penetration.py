@@ -1,35 +1,61 @@
-"""How deep a body stands in itself, at three levels of detail.
+"""How a body stands in itself, at three levels of detail: the definition of each."""
 
-`capsule` and `hull` measure a depth in metres; `mesh` tells whether triangles cross.
-"""
+from itertools import product
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.body.skin import Skin
 from phymotion_jax.kernels.capsule_penetration import capsule_depth
 from phymotion_jax.kernels.contacts import link_points
 from phymotion_jax.kernels.hull_penetration import hull_depth
 from phymotion_jax.kernels.overlap import Overlap, Pairs, worst_overlap
 from phymotion_jax.kernels.vectors import unstack
+from phymotion_jax.presets import Level
 from phymotion_jax.state import State
 
 
-def link_overlap(state: State, humanoid: Humanoid, level: str) -> Overlap:
-    """Depth of the links of `humanoid.separate` in each other, in metres, by link."""
+def link_overlap(
+    level: Level,
+    state: State,
+    humanoid: Humanoid,
+    skin: Skin | None = None,
+    betas: Float[Array, "B 10"] | None = None,
+) -> Overlap:
+    """How the links of a body stand in each other, frame by frame, by link.
+
+    Args:
+      level: `capsule` and `hull` give the depth in metres of the pairs `humanoid.separate`; `mesh`
+        gives how many pairs of triangles cross, of the pairs of the skin.
+      state: the motion.
+      humanoid: the body.
+      skin: its surface, for `mesh`.
+      betas: the skin's shape, for `mesh`.
+    """
+    if level == "mesh":
+        assert skin is not None and betas is not None
+        hits = skin.overlap(betas, state.motion.rot).hits.astype(betas.dtype)
+        return worst_overlap(hits, skin.collider.pairs, humanoid.n_links)
     depth, pairs = _DEPTHS[level](state, humanoid)
     return worst_overlap(depth, pairs, humanoid.n_links)
+
+
+def method(level: Level | None, skin: Skin | None) -> str:
+    """What a report says of how self-penetration was measured."""
+    if level is None:
+        return "not measured, counted as none"
+    return level if skin is None else f"{level} of {skin.model.topology.name}"
 
 
 def _capsule_depths(state: State, humanoid: Humanoid) -> tuple[Float[Array, "P B T"], Pairs]:
     owner = humanoid.capsule_link
     capsules = tuple(
         (a, b)
-        for first, second in humanoid.separate
-        for a in range(len(owner))
-        for b in range(len(owner))
-        if (owner[a], owner[b]) == (first, second)
+        for pair in humanoid.separate
+        for a, b in product(range(len(owner)), repeat=2)
+        if pair == (owner[a], owner[b])
     )
     start, stop = (
         link_points(state.motion.rot, state.motion.pos, unstack(half), owner)
@@ -43,8 +69,7 @@ def _capsule_depths(state: State, humanoid: Humanoid) -> tuple[Float[Array, "P B
 
 
 def _hull_depths(state: State, humanoid: Humanoid) -> tuple[Float[Array, "P B T"], Pairs]:
-    vertex = unstack(humanoid.hull_point)
-    motion = state.motion
+    vertex, motion = unstack(humanoid.hull_point), state.motion
     depth = hull_depth(motion.rot, motion.pos, vertex, humanoid.hull_sizes, humanoid.separate)
     return depth, humanoid.separate
 

@@ -4,9 +4,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.kernels.overlap import Overlap
 from phymotion_jax.kernels.vectors import norm, unstack
 from phymotion_jax.parts.kinematic import range_excess
-from phymotion_jax.parts.self_penetration import link_overlap
 from phymotion_jax.parts.violation import Violation
 from phymotion_jax.physical.ramps import ramp, unit, worst
 from phymotion_jax.physical.scene import Scene
@@ -36,13 +36,17 @@ def discontinuity(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> V
     return Violation(rough.artefact, share * rough.artefact, tuple(range(humanoid.n_links)))
 
 
-def self_penetration(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
-    """Depth of the deepest part in another that it does not adjoin."""
-    overlap = link_overlap(scene.state, humanoid, preset.self_penetration)
+def self_penetration(overlap: Overlap, preset: PhysicalPreset) -> Violation:
+    """Depth of the deepest part in another that it does not adjoin; of a mesh, whether it is in."""
+
+    def violation(found: Array) -> Array:
+        if preset.self_penetration == "mesh":
+            return (found > 0.0).astype(found.dtype)
+        return ramp(found, preset.overlap_m, preset.smooth)
+
     # Of two that overlap the one farther out in the tree is blamed: the first of equals is named.
-    rows = ramp(overlap.by_part, preset.overlap_m, preset.smooth)[::-1]
-    depth = ramp(overlap.depth, preset.overlap_m, preset.smooth)
-    return Violation(depth, rows, tuple(range(humanoid.n_links))[::-1])
+    rows = violation(overlap.by_part)[::-1]
+    return Violation(violation(overlap.depth), rows, tuple(range(len(rows)))[::-1])
 
 
 def joint_limit(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:

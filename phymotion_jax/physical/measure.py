@@ -7,10 +7,12 @@ from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.skeleton import require_smpl
+from phymotion_jax.body.skin import Skin
 from phymotion_jax.dynamics import Backend
 from phymotion_jax.kernels.windows import mean_and_worst
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.parts.findings import Findings
+from phymotion_jax.parts.self_penetration import link_overlap, method
 from phymotion_jax.parts.violation import Violation
 from phymotion_jax.physical import contact, dynamic, kinematic
 from phymotion_jax.physical.forces import forces_of
@@ -22,7 +24,6 @@ from phymotion_jax.state import activity
 _PARTS: dict[str, Callable[[Scene, Humanoid, PhysicalPreset], Violation]] = {
     "kin.velocity": kinematic.velocity,
     "kin.discontinuity": kinematic.discontinuity,
-    "kin.self_penetration": kinematic.self_penetration,
     "kin.joint_limit": kinematic.joint_limit,
     "con.slip": contact.slip,
     "con.ground_penetration": contact.ground_penetration,
@@ -45,6 +46,7 @@ def measure_physical(
     floor: Float[Array, " B"] | None,
     preset: PhysicalPreset,
     backend: Backend,
+    skin: Skin | None,
 ) -> Findings:
     """Measure a batch without NaN (from `rest_padding`). Arguments as for `scorer.score`.
 
@@ -54,30 +56,41 @@ def measure_physical(
     body = Humanoid.from_betas(batch.betas, batch.mass_kg) if humanoid is None else humanoid
     require_smpl(body.parents, len(body.feet))
     seen = scene(batch, body, floor, preset, backend)
-    parts = {}
-    for name, part in _PARTS.items():
-        found = part(seen, body, preset)
-        if name in _FORCES:
-            trust = 1.0 - preset.artefact_share * seen.roughness.artefact
-            found = found._replace(frame=trust * found.frame, by_row=trust * found.by_row)
-        # Read three times from here on: without the barrier XLA computes the part three times.
-        frame, by_row = jax.lax.optimization_barrier((found.frame, found.by_row))
-        found = found._replace(frame=frame, by_row=by_row)
-        parts[name] = found._replace(value=_over_clip(found.frame, batch, preset))
+    found = _violations(seen, body, preset, skin, batch.betas)
+    level = method(preset.self_penetration, skin)
     return Findings(
-        parts=parts,
+        parts={name: _over_clip(name, part, seen, batch, preset) for name, part in found.items()},
         activity=activity(seen.state),
         floor=seen.state.floor,
-        methods=(("kin.self_penetration", preset.self_penetration), ("dynamics", backend)),
+        methods=(("kin.self_penetration", level), ("dynamics", backend)),
         details={},
         forces=forces_of(seen, body),
     )
 
 
+def _violations(
+    seen: Scene,
+    body: Humanoid,
+    preset: PhysicalPreset,
+    skin: Skin | None,
+    betas: Float[Array, "B 10"],
+) -> dict[str, Violation]:
+    found = {name: part(seen, body, preset) for name, part in _PARTS.items()}
+    if preset.self_penetration is not None:
+        overlap = link_overlap(preset.self_penetration, seen.state, body, skin, betas)
+        found["kin.self_penetration"] = kinematic.self_penetration(overlap, preset)
+    return found
+
+
 def _over_clip(
-    frame: Float[Array, "B T"], batch: MotionBatch, preset: PhysicalPreset
-) -> Float[Array, " B"]:
+    name: str, part: Violation, seen: Scene, batch: MotionBatch, preset: PhysicalPreset
+) -> Violation:
     """Half the mean, half the worst window's: length and frame rate drop out, one event shows."""
+    if name in _FORCES:
+        trust = 1.0 - preset.artefact_share * seen.roughness.artefact
+        part = part._replace(frame=trust * part.frame, by_row=trust * part.by_row)
+    # Read three times from here on: without the barrier XLA computes the part three times.
+    frame, by_row = jax.lax.optimization_barrier((part.frame, part.by_row))
     sharpness = SHARPNESS if preset.smooth else float("inf")
     mean, worst = mean_and_worst(frame, batch.mask, batch.fps[:, None], preset.window_s, sharpness)
-    return 0.5 * (mean + worst)
+    return part._replace(frame=frame, by_row=by_row, value=0.5 * (mean + worst))

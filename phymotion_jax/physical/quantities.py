@@ -19,7 +19,7 @@ QUANTITIES: dict[str, Quantity] = {
     "jitter_m": lambda s, h, p: s.roughness.jitter_m,
     "pop_rad": lambda s, h, p: jnp.max(s.roughness.rotation, axis=0),
     "pop_m": lambda s, h, p: s.roughness.root,
-    "overlap_m": lambda s, h, p: link_overlap(s.state, h, p.self_penetration).depth,
+    "overlap_m": lambda s, h, p: link_overlap("hull", s.state, h).depth,
     "range_excess_rad": lambda s, h, p: jnp.max(range_excess(s.state, h), axis=0),
     "slide_m_s": lambda s, h, p: jnp.max(contact.slide_speed(s, h, p), axis=0),
     "penetration_m": lambda s, h, p: jnp.maximum(-jnp.min(s.state.points[2], axis=0), 0.0),

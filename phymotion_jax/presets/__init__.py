@@ -3,7 +3,7 @@ where it comes from.
 """
 
 from phymotion_jax.errors import UnknownNameError
-from phymotion_jax.presets.base import AXIS_NAMES, Axes, Preset
+from phymotion_jax.presets.base import AXIS_NAMES, LEVELS, Axes, Level, Preset
 from phymotion_jax.presets.paper import PAPER, PaperPreset
 from phymotion_jax.presets.physical import PHYSICAL, PhysicalPreset, Ramp
 from phymotion_jax.presets.reference import (
@@ -16,6 +16,7 @@ from phymotion_jax.presets.reference import (
 
 __all__ = [
     "AXIS_NAMES",
+    "LEVELS",
     "PAPER",
     "PHYSICAL",
     "PRESET_NAMES",
@@ -23,6 +24,7 @@ __all__ = [
     "QUIRK_NAMES",
     "REFERENCE",
     "Axes",
+    "Level",
     "PaperPreset",
     "PhysicalPreset",
     "Preset",

@@ -1,6 +1,6 @@
 """What all presets have."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from phymotion_jax.errors import UnknownNameError
@@ -9,7 +9,8 @@ Axes = dict[str, tuple[str, ...]]
 """The parts of each axis, in the order of tables. An axis is 1 minus the mean of its parts."""
 
 Level = Literal["capsule", "hull", "mesh"]
-"""Of detail at which self-penetration is measured."""
+"""Detail at which self-penetration is measured: depth of capsules or of convex hulls in each other,
+or whether triangles of the surface cross."""
 
 LEVELS: tuple[Level, ...] = get_args(Level)
 
@@ -23,6 +24,9 @@ class Preset:
 
     name: str
     """What tables and the command line call it."""
+
+    self_penetration: Level | None = None
+    """How self-penetration is measured; None: not at all, and counted as none."""
 
     @property
     def axes(self) -> Axes:
@@ -38,6 +42,21 @@ class Preset:
     def details(self) -> tuple[str, ...]:
         """Further columns that a preset has."""
         return ()
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Ways to measure self-penetration that it has."""
+        return LEVELS
+
+    def at_level(self, level: Level) -> "Preset":
+        """The same with self-penetration measured another way.
+
+        Raises:
+          UnknownNameError: with the levels there are.
+        """
+        if level not in self.levels:
+            raise UnknownNameError("level of self-penetration", level, self.levels)
+        return replace(self, self_penetration=level)
 
     def smoothed(self) -> "Preset":
         """The same with ramps and maxima made for gradients.

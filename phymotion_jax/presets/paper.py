@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from phymotion_jax.presets.base import Axes, Level, Preset
+from phymotion_jax.presets.base import Axes, Preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +18,8 @@ class PaperPreset(Preset):
     landing_speed_m_s: float
     """A foot near the ground that rises or sinks faster than this is on its way up or down."""
 
-    self_penetration: Level
-    """How self-penetration is measured."""
-
     overlap_tolerance_m: float
-    """Capsules that overlap by more than this pass through each other."""
+    """Capsules or hulls that overlap by more than this pass through each other."""
 
     slip_scale_m: float
     """A foot that slides this far in one stance has slip 1."""
@@ -60,8 +57,8 @@ PAPER = PaperPreset(
     # Without it the approach of a landing foot is slip: a jog reads 0.82 in place of 0.11. A
     # proposal of this project, tried on the real clips, not calibrated.
     landing_speed_m_s=0.25,
-    self_penetration="capsule",
-    # Flesh gives way, and capsules only stand in for the mesh. This project's.
+    self_penetration="mesh",  # the paper, section 3.2
+    # Flesh gives way, and capsules and hulls only stand in for the mesh. This project's.
     overlap_tolerance_m=0.03,
     slip_scale_m=0.05,  # the paper, section 3.2
     penetration_scale_m=0.05,  # the paper, section 3.2

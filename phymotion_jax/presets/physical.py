@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
-from phymotion_jax.presets.base import Axes, Level, Preset
+from phymotion_jax.presets.base import Axes, Preset
 
 CALIBRATION = json.loads(files("phymotion_jax.assets").joinpath("calibration.json").read_text())
 """What clean captures do, by `assets/calibrate.py`."""
@@ -69,9 +69,6 @@ class PhysicalPreset(Preset):
     artefact_share: float
     """Share of the violation of forces that is forgiven on frames that are artefacts altogether:
     a teleport has no forces to be judged."""
-
-    self_penetration: Level
-    """How self-penetration is measured."""
 
     overlap_m: Ramp
     """Depth of body parts in each other."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields, replace
 
 from phymotion_jax.errors import UnknownNameError
-from phymotion_jax.presets.base import Axes, Preset
+from phymotion_jax.presets.base import Axes, Level, Preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +108,15 @@ class ReferencePreset(Preset):
 
     jitter_m_s2: tuple[float, float] = (4.5, 90.0)
     """`jitter_baseline`, and what above it is violation 1."""
+
+    crossing_percent: tuple[float, float] = (2.0, 18.0)
+    """Pairs of crossing triangles, in percent of all triangles: `collision_baseline`, and what above
+    it is violation 1."""
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The published code has a mesh or nothing. Without one the term counts as none."""
+        return ("mesh",)
 
     @property
     def axes(self) -> Axes:

@@ -4,11 +4,13 @@ from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.published import published_humanoid
+from phymotion_jax.body.skin import Skin
 from phymotion_jax.dynamics import Backend
 from phymotion_jax.errors import ModelError
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.parts import kinematic
 from phymotion_jax.parts.findings import Findings
+from phymotion_jax.parts.self_penetration import method
 from phymotion_jax.parts.violation import Violation
 from phymotion_jax.presets import ReferencePreset
 from phymotion_jax.reference import parts
@@ -22,6 +24,7 @@ def measure_reference(
     floor: Float[Array, " B"] | None,
     preset: ReferencePreset,
     backend: Backend,
+    skin: Skin | None,
 ) -> Findings:
     """Measure a batch without NaN (from `rest_padding`). Arguments as for `scorer.score`.
 
@@ -35,11 +38,18 @@ def measure_reference(
         raise ModelError("the reference preset scores on the published humanoid; give it no other")
     seen = scene(batch, floor, preset, backend)
     found, details = _parts(seen, preset)
+    if preset.self_penetration is not None and skin is not None:
+        found["kin.self_penetration"] = parts.crossing(
+            skin.overlap(batch.betas, seen.state.motion.rot), skin, seen, preset
+        )
     return Findings(
         parts=found,
         activity=activity(seen.state),
         floor=seen.state.floor,
-        methods=(("kin.self_penetration", "no mesh, counted as none"), ("dynamics", backend)),
+        methods=(
+            ("kin.self_penetration", method(preset.self_penetration, skin)),
+            ("dynamics", backend),
+        ),
         details=details,
     )
 
