@@ -583,26 +583,29 @@ def test_capsules_are_clear_at_rest(degrees):
     t = np.linspace(0.0, 1.0, 201)[:, None]
     cores = ends[:, None, 0] + t * (ends[:, None, 1] - ends[:, None, 0])
     pairs = separate_pairs(template)
-    row = {link: k for k, link in enumerate(template.capsule_ends.link[: len(ends)].tolist())}
+    owner = template.capsule_ends.link[: len(ends)]
     gaps = [
-        np.linalg.norm(cores[row[a]][:, None] - cores[row[b]][None], axis=-1).min()
-        - template.capsule_radius[[row[a], row[b]]].sum()
+        np.linalg.norm(cores[j][:, None] - cores[k][None], axis=-1).min()
+        - template.capsule_radius[[j, k]].sum()
         for a, b in pairs
+        for j in np.flatnonzero(owner == a)
+        for k in np.flatnonzero(owner == b)
     ]
-    assert min(gaps) > 0.0, describe_pairs(pairs[int(np.argmin(gaps)) : int(np.argmin(gaps)) + 1])
+    assert min(gaps) > 0.0
 
 
-def test_capsules_are_slimmer_than_their_hulls(rng):
-    """Over all directions a capsule reaches less far than its hull, and never much farther."""
+def test_capsules_reach_as_far_as_their_hulls(rng):
+    """On average over all directions, to 8 mm; and never much farther."""
     template = default_template()
     ends, radius = template.capsule_ends, template.capsule_radius
     assert (radius > 0.0).all()
     ways = rng.normal(size=(1000, 3))
     ways /= np.linalg.norm(ways, axis=1, keepdims=True)
-    for link, r in zip(ends.link.tolist(), radius, strict=False):  # both ends of a link's are met
+    reach = ends.mean @ ways.T + np.tile(radius, 2)[:, None]
+    for link in np.unique(template.hull.link):
         hull = (template.hull.mean[template.hull.link == link] @ ways.T).max(axis=0)
-        capsule = (ends.mean[ends.link == link] @ ways.T).max(axis=0) + r
-        assert capsule.mean() < hull.mean(), BODY_NAMES[link]
+        capsule = reach[ends.link == link].max(axis=0)
+        assert abs(capsule.mean() - hull.mean()) < 0.008, BODY_NAMES[link]
         assert (capsule - hull).max() < HULL_SLACK_M, BODY_NAMES[link]
 
 

@@ -175,7 +175,7 @@ def test_axes_and_reward(golden):
     np.testing.assert_allclose(report.axes["kinematic"][: len(clips)], want, atol=TOLERANCE[64])
     np.testing.assert_allclose(report.reward, np.mean(list(report.axes.values()), axis=0))
     assert np.isnan(report.parts["kin.self_penetration"]).all()
-    assert dict(report.methods)["kin.self_penetration"].startswith("no mesh")
+    assert dict(report.methods)["kin.self_penetration"].startswith("not measured")
 
 
 def test_parts_and_published_names_say_the_same(fixture):

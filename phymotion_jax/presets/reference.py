@@ -110,8 +110,8 @@ class ReferencePreset(Preset):
     """`jitter_baseline`, and what above it is violation 1."""
 
     crossing_percent: tuple[float, float] = (2.0, 18.0)
-    """Pairs of crossing triangles, in percent of all triangles: `collision_baseline`, and what above
-    it is violation 1."""
+    """Pairs of crossing triangles, in percent of all triangles: where the violation begins, and how
+    much more of them is violation 1."""
 
     @property
     def levels(self) -> tuple[Level, ...]:
