@@ -72,7 +72,7 @@ _FIELDS = tuple(SmplArrays.__dataclass_fields__)
 
 
 def read_smpl(path: str | PathLike[str]) -> SmplArrays:
-    """The arrays of a model's `.npz`. Other members are not looked at; pose correctives may be missing.
+    """The arrays of a model's `.npz`. Others are not looked at; pose correctives may be missing.
 
     Raises:
       ModelError: if one is missing, pickled, damaged, or not of such a model.

@@ -1,0 +1,88 @@
+"""A `Humanoid` whose masses, hulls and soles are those of a surface."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import blake2b
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from phymotion_jax.body.humanoid import Humanoid, ten_betas
+from phymotion_jax.body.part_hulls import part_hulls
+from phymotion_jax.body.skeleton import FEET
+from phymotion_jax.body.surface import SurfaceModel
+from phymotion_jax.body.surface_mass import link_masses
+from phymotion_jax.body.surface_parts import ClosedParts, closed_parts
+from phymotion_jax.body.template_build import BodyTemplate, LinkPoints, build_template
+
+
+def humanoid_from_surface(
+    model: SurfaceModel,
+    betas: Float[Array, "*B 10"] | None = None,
+    mass_kg: Float[Array, " *B"] | float | None = None,
+) -> Humanoid:
+    """The body of a subject from its skin. Pure JAX in betas and mass, jit-able; the model is fixed.
+
+    Link masses are volumes of the skin's parts times densities (`surface_mass`); hulls are of the
+    same parts, and soles are chosen from the skin of the feet.
+
+    Args:
+      model: from `load_surface`. Its skin has to be closed: SMPL's or SMPL-X's, not the mannequin's.
+      betas: shape coefficients of the model, any leading axes; the first ten count. None is the
+        mean body.
+      mass_kg: whole-body mass. Where it is None or NaN, it follows from the skin's volume.
+
+    Raises:
+      ModelError: if the surface is not the closed skin of one body.
+    """
+    betas, fixed = ten_betas(betas), _fixed_parts(_Frozen.of(model))
+    shaped = model.shaped(betas.reshape(-1, betas.shape[-1]))
+    vertex, joint = (
+        jnp.stack([c[..., 0].T for c in of], axis=-1).reshape(*betas.shape[:-1], -1, 3)
+        for of in (shaped.vertex, shaped.joint)
+    )
+    given = jnp.asarray(jnp.nan if mass_kg is None else mass_kg)
+    links = link_masses(vertex, joint, fixed.parts, given)
+    return Humanoid.from_template(
+        fixed.template, betas, mass=links.mass, com=links.com, inertia=links.inertia()
+    )
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """A surface model on the host, compared by what is in it: bodies of one topology differ."""
+
+    digest: str
+    model: SurfaceModel = field(compare=False)
+
+    @classmethod
+    def of(cls, model: SurfaceModel) -> "_Frozen":
+        host = jax.tree.map(np.asarray, model)
+        seen = blake2b(model.topology.digest.encode(), digest_size=16)
+        for array in jax.tree.leaves(host):
+            seen.update(np.ascontiguousarray(array).tobytes())
+        return cls(seen.hexdigest(), host)
+
+
+@dataclass(frozen=True)
+class _FixedParts:
+    """What is chosen once, on the mean body."""
+
+    parts: ClosedParts
+    template: BodyTemplate
+
+
+@lru_cache(maxsize=8)
+def _fixed_parts(frozen: _Frozen) -> _FixedParts:
+    model = frozen.model
+    fixed, own = model.topology, jax.tree.map(lambda x: np.asarray(x, np.float64), model)
+    vertices = own.template.T, np.transpose(own.shape_dirs, (2, 1, 0))
+    joints = own.joint_mean.T, np.transpose(own.joint_dirs, (2, 1, 0))
+    parts = closed_parts(vertices[0], fixed.faces, fixed.face_link)
+    hull = part_hulls(joints, vertices, fixed.faces, fixed.face_link)
+    foot = np.flatnonzero(np.isin(fixed.vertex_link, FEET))
+    link = fixed.vertex_link[foot]
+    mean, dirs = (v[foot] - j[link] for v, j in zip(vertices, joints, strict=True))
+    return _FixedParts(parts, build_template(*joints, hull, LinkPoints(link, mean, dirs)))
