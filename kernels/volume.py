@@ -49,16 +49,15 @@ def solid_moments(
     first = volume[..., None] * middle / 4.0
     spread = _outer(middle) + _outer(a) + _outer(b) + _outer(c)
     second = volume[..., None, None] * spread / 20.0
-    return Solids(
-        _by_mesh(volume, sizes, -1), _by_mesh(first, sizes, -2), _by_mesh(second, sizes, -3)
-    )
+    flat = second.reshape(*second.shape[:-2], 9)
+    each = _by_mesh(jnp.concatenate([volume[..., None], first, flat], axis=-1), sizes)
+    return Solids(each[..., 0], each[..., 1:4], each[..., 4:].reshape(*each.shape[:-1], 3, 3))
 
 
-def _by_mesh(values: Array, sizes: tuple[int, ...], axis: int) -> Array:
-    """Sums over the triangles of each mesh. A scatter would add them in no fixed order."""
-    stops = np.cumsum(sizes)
-    pieces = jnp.split(values, stops[:-1], axis=axis)
-    return jnp.stack([jnp.sum(piece, axis=axis) for piece in pieces], axis=axis)
+def _by_mesh(values: Float[Array, "*B N K"], sizes: tuple[int, ...]) -> Float[Array, "*B S K"]:
+    """Sums over the triangles of each mesh. A scatter on a GPU would add them in no fixed order."""
+    pieces = jnp.split(values, np.cumsum(sizes)[:-1], axis=-2)
+    return jnp.stack([jnp.sum(piece, axis=-2) for piece in pieces], axis=-2)
 
 
 def _outer(x: Float[Array, "*B N 3"]) -> Float[Array, "*B N 3 3"]:

@@ -23,13 +23,14 @@ def humanoid_from_surface(
     betas: Float[Array, "*B 10"] | None = None,
     mass_kg: Float[Array, " *B"] | float | None = None,
 ) -> Humanoid:
-    """The body of a subject from its skin. Pure JAX in betas and mass, jit-able; the model is fixed.
+    """The body of a subject from its skin. Pure JAX in betas and mass, jit-able.
 
     Link masses are volumes of the skin's parts times densities (`surface_mass`); hulls are of the
     same parts, and soles are chosen from the skin of the feet.
 
     Args:
-      model: from `load_surface`. Its skin has to be closed: SMPL's or SMPL-X's, not the mannequin's.
+      model: from `load_surface`, not traced. Its skin has to be closed, as SMPL's and SMPL-X's are;
+        the mannequin's is 29 pieces.
       betas: shape coefficients of the model, any leading axes; the first ten count. None is the
         mean body.
       mass_kg: whole-body mass. Where it is None or NaN, it follows from the skin's volume.

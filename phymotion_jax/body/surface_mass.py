@@ -47,7 +47,7 @@ def link_masses(
     solids = solid_moments(parts.vertices(vertex), parts.faces, parts.sizes, joint)
     density = _densities(solids.volume)
     own = BODY_DENSITY * jnp.sum(solids.volume, axis=-1)
-    density *= jnp.where(jnp.isnan(mass_kg), 1.0, mass_kg / own)[..., None]
+    density *= (jnp.where(jnp.isnan(mass_kg), own, mass_kg) / own)[..., None]
     return Moments(
         density * solids.volume,
         density[..., None] * solids.first,

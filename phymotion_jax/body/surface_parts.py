@@ -31,13 +31,16 @@ class ClosedParts:
     sizes: tuple[int, ...]
     """How many of them each part has."""
 
-    loops: tuple[Int[np.ndarray, " K"], ...]
-    """Vertices around each rim; their mean is its middle."""
+    rims: Int[np.ndarray, "R K"]
+    """Vertices around each rim, filled up with any."""
+
+    share: Float[np.ndarray, "R K"]
+    """How much each counts in the rim's middle: all the same, and 0 what fills up."""
 
     def vertices(self, skin: Float[Array, "*B V 3"]) -> Float[Array, "*B W 3"]:
         """The skin's vertices and the rims' middles, which move with them."""
-        middles = [jnp.mean(skin[..., loop, :], axis=-2) for loop in self.loops]
-        return jnp.concatenate([skin, jnp.stack(middles, axis=-2)], axis=-2)
+        middles = jnp.sum(self.share[..., None] * skin[..., self.rims, :], axis=-2)
+        return jnp.concatenate([skin, middles], axis=-2)
 
 
 def closed_parts(
@@ -75,7 +78,7 @@ def closed_parts(
         parts[link].append(cap)
         parts[PARENTS[link]].append(cap[:, ::-1])
     joined = [np.concatenate(part) for part in parts]
-    return ClosedParts(np.concatenate(joined), tuple(map(len, joined)), tuple(caps.loops))
+    return ClosedParts(np.concatenate(joined), tuple(map(len, joined)), *caps.rims())
 
 
 class _Caps:
@@ -93,6 +96,13 @@ class _Caps:
             around = np.unique(rim[loop == k])
             self.loops.append(around[around < self.n_vertices])  # a hole's middle may be on it
         return np.stack([rim[:, 1], rim[:, 0], middle], axis=1)
+
+    def rims(self) -> tuple[Int[np.ndarray, "R K"], Float[np.ndarray, "R K"]]:
+        """Vertices around each loop, and their shares in its middle."""
+        longest = max(map(len, self.loops))
+        rims = np.stack([np.resize(loop, longest) for loop in self.loops])
+        sizes = np.array([len(loop) for loop in self.loops])[:, None]
+        return rims, np.where(np.arange(longest) < sizes, 1.0 / sizes, 0.0).astype(np.float32)
 
 
 def _beyond() -> list[list[int]]:
