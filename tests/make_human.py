@@ -13,11 +13,11 @@ T-pose that SMPL rests in; legs stay as they are, 11 degrees apart.
 import gzip
 import json
 import sys
+from importlib import import_module
 from itertools import pairwise, product
 from pathlib import Path
 from zipfile import ZipFile
 
-import igl
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -169,6 +169,7 @@ def arm_turns(joints: np.ndarray) -> np.ndarray:
 
 def thinned(body: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fewer triangles, and their vertices as shares of the old ones ``(new, old)``."""
+    igl = import_module("igl")  # not in the tests' environment: nothing else needs it
     few, new_faces, *_ = igl.qslim(body, faces, TRIANGLES)
     _, face, place = igl.point_mesh_squared_distance(few, body, faces)
     a, b, c = (np.ascontiguousarray(body[faces[face, k]]) for k in range(3))

@@ -1,7 +1,6 @@
 """Masses, centres and inertias of the 24 links from a subject's own skin: volume times density."""
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.moments import Moments
@@ -57,7 +56,7 @@ def link_masses(
 
 def _densities(volume: Float[Array, "*B 24"]) -> Float[Array, "*B 24"]:
     """Of each link of a body of `BODY_DENSITY`."""
-    limb = np.array([LIMB_DENSITY.get(name.split("_")[-1], 0.0) for name in BODY_NAMES])
-    trunk = np.where(limb == 0.0, 1.0, 0.0)
+    limb = jnp.array([LIMB_DENSITY.get(name.split("_")[-1], 0.0) for name in BODY_NAMES])
+    trunk = jnp.where(limb == 0.0, 1.0, 0.0)
     left = BODY_DENSITY * jnp.sum(volume, axis=-1) - jnp.sum(limb * volume, axis=-1)
     return limb + trunk * (left / jnp.sum(trunk * volume, axis=-1))[..., None]
