@@ -90,12 +90,12 @@ class _Caps:
 
     def over(self, rim: Int[np.ndarray, "E 2"]) -> Int[np.ndarray, "E 3"]:
         """A triangle on each edge of a rim."""
-        loop = _piece_of(rim)
-        middle = self.n_vertices + len(self.loops) + loop
-        for k in range(len(np.unique(loop))):
-            around = np.unique(rim[loop == k])
-            self.loops.append(around[around < self.n_vertices])  # a hole's middle may be on it
-        return np.stack([rim[:, 1], rim[:, 0], middle], axis=1)
+        caps = [np.zeros((0, 3), int)]
+        for loop in _simple_loops(rim):
+            middle = np.full(len(loop), self.n_vertices + len(self.loops))
+            caps.append(np.stack([np.roll(loop, -1), loop, middle], axis=1))
+            self.loops.append(loop[loop < self.n_vertices])  # a hole's middle may be on it
+        return np.concatenate(caps)
 
     def rims(self) -> tuple[Int[np.ndarray, "R K"], Float[np.ndarray, "R K"]]:
         """Vertices around each loop, and their shares in its middle."""
@@ -128,6 +128,24 @@ def _key(edges: Int[np.ndarray, "E 2"]) -> Int[np.ndarray, " E"]:
     return edges[:, 0].astype(np.int64) << 32 | edges[:, 1]
 
 
+def _simple_loops(rim: Int[np.ndarray, "E 2"]) -> list[Int[np.ndarray, " K"]]:
+    """A rim as loops that pass no vertex twice, where toes or fingers touch: vertices in order."""
+    after: dict[int, list[int]] = {}
+    for start, end in rim.tolist():
+        after.setdefault(start, []).append(end)
+    loops = []
+    for start in list(after):
+        path = [start]
+        while after[path[-1]]:
+            here = after[path[-1]].pop()
+            if here in path:
+                first = path.index(here)
+                loops.append(np.array(path[first:]))
+                path = path[:first]
+            path.append(here)
+    return loops
+
+
 def _triangle_of(
     edges: Int[np.ndarray, "E 2"], faces: Int[np.ndarray, "N 3"]
 ) -> Int[np.ndarray, " E"]:
@@ -137,13 +155,12 @@ def _triangle_of(
     return order[np.searchsorted(keys, _key(edges), sorter=order)] // 3
 
 
-def _piece_of(groups: Int[np.ndarray, "N K"]) -> Int[np.ndarray, " N"]:
-    """Number of the connected piece that each triangle or edge is of, from 0."""
-    named, index = np.unique(groups, return_inverse=True)
-    index = index.reshape(groups.shape)
-    ends = (index.ravel(), np.roll(index, 1, axis=1).ravel())
-    graph = coo_matrix((np.ones(index.size), ends), (len(named), len(named)))
-    return connected_components(graph, directed=False)[1][index[:, 0]]
+def _piece_of(faces: Int[np.ndarray, "N 3"]) -> Int[np.ndarray, " N"]:
+    """Number of the connected piece that each triangle is of, from 0."""
+    named, index = np.unique(faces, return_inverse=True)
+    edges = _edges(index.reshape(faces.shape))
+    graph = coo_matrix((np.ones(len(edges)), tuple(edges.T)), (len(named), len(named)))
+    return connected_components(graph, directed=False)[1][edges[::3, 0]]
 
 
 def _largest_piece(
