@@ -188,7 +188,7 @@ def test_mass_given():
     np.testing.assert_allclose(got.mass, own.mass * factor[:, None], rtol=1e-5)
     want = own.inertia * factor[:, None, None, None]
     np.testing.assert_allclose(got.inertia, want, rtol=1e-5, atol=1e-7)
-    np.testing.assert_array_equal(got.com, own.com)
+    np.testing.assert_allclose(got.com, own.com, atol=1e-7)
 
 
 def test_bodies_do_not_mix():
