@@ -25,8 +25,15 @@ import numpy as np
 import tyro
 from throughput import device_facts, write_json
 
-from phymotion_jax import Humanoid, Motion, MotionBatch, load_motion, load_surface, score
-from phymotion_jax.body.surface_humanoid import humanoid_from_surface
+from phymotion_jax import (
+    Humanoid,
+    Motion,
+    MotionBatch,
+    humanoid_from_surface,
+    load_motion,
+    load_surface,
+    score,
+)
 from phymotion_jax.io import find_motion_files
 from phymotion_jax.kernels.filters import low_pass
 from phymotion_jax.report import Forces
@@ -50,7 +57,7 @@ class Options:
     """Write the rows here too."""
 
     surface: str | None = None
-    """Body whose skin gives the masses: a name or a file of `load_surface`. De Leva's by default."""
+    """Body whose skin gives the masses: a name or file of `load_surface`. De Leva's by default."""
 
     own_betas: bool = False
     """The trials' betas are this surface's."""

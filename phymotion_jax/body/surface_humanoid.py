@@ -67,7 +67,7 @@ class _Frozen:
         return cls(seen.hexdigest(), host)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _FixedParts:
     """What is chosen once, on the mean body."""
 

@@ -20,7 +20,7 @@ _LARGEST_HOLE_M = 0.3
 """Way around a hole in the skin that may still be closed: eyes, mouth, but no neck."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClosedParts:
     """The 24 parts of a skin as closed meshes on its vertices and on the middles of rims."""
 
@@ -66,12 +66,11 @@ def closed_parts(
     if missing := [n for k, n in enumerate(BODY_NAMES) if not np.any(face_link == k)]:
         raise ModelError(f"no triangle of the skin is of {', '.join(missing)}")
     caps = _Caps(len(vertex))
-    holes = _open_edges(faces)
-    lids = caps.over(holes)
+    lids = caps.over(_open_edges(faces))
     _require_small(vertex, caps.loops)
     # What lies over a hole is of the part that its edge is of.
-    face_link = np.concatenate([face_link, face_link[_triangle_of(holes, faces)]])
-    faces = np.concatenate([faces, lids])
+    lid_link = face_link[_triangle_of(lids[:, [1, 0]], faces)]
+    faces, face_link = np.concatenate([faces, lids]), np.concatenate([face_link, lid_link])
     parts = [[faces[face_link == link]] for link in range(N_BODIES)]
     for link, beyond in list(enumerate(_beyond()))[1:]:
         cap = caps.over(_open_edges(faces[np.isin(face_link, beyond)]))
@@ -174,8 +173,8 @@ def _largest_piece(
     corners = vertex[faces]
     volume = np.bincount(piece, np.linalg.det(corners - vertex.mean(axis=0)) / 6.0)
     skin = piece == np.argmax(volume)
-    others = [corners[piece == k][0, 0] for k in np.unique(piece[~skin])]
-    outside = sum(not _inside(point, corners[skin]) for point in others)
+    others = [corners[piece == k][:, 0] for k in np.unique(piece[~skin])]
+    outside = sum(not _mostly_inside(points, corners[skin]) for points in others)
     if outside or volume.max() <= 0.0:
         raise ModelError(
             f"the surface is {len(volume)} pieces, {outside} of them outside the largest, "
@@ -184,14 +183,18 @@ def _largest_piece(
     return skin
 
 
-def _inside(point: Float[np.ndarray, " 3"], corners: Float[np.ndarray, "N 3 3"]) -> bool:
-    """Whether triangles go around a point: their solid angles (van Oosterom and Strackee 1983)."""
-    way = corners - point
-    a, b, c = np.moveaxis(way, 1, 0)
-    la, lb, lc = np.linalg.norm(way, axis=-1).T
-    ab, bc, ca = (np.sum(x * y, axis=-1) for x, y in ((a, b), (b, c), (c, a)))
-    angle = np.arctan2(np.linalg.det(way), la * lb * lc + ab * lc + bc * la + ca * lb)
-    return bool(2.0 * angle.sum() > 2.0 * np.pi)
+def _mostly_inside(points: Float[np.ndarray, "P 3"], corners: Float[np.ndarray, "N 3 3"]) -> bool:
+    """Whether triangles go around most of some points, by the solid angles that they are seen at
+    (van Oosterom and Strackee 1983)."""
+    inside = []
+    for point in points[:: -(-len(points) // 20)]:
+        way = corners - point
+        a, b, c = np.moveaxis(way, 1, 0)
+        la, lb, lc = np.linalg.norm(way, axis=-1).T
+        ab, bc, ca = (np.sum(x * y, axis=-1) for x, y in ((a, b), (b, c), (c, a)))
+        angle = 2.0 * np.arctan2(np.linalg.det(way), la * lb * lc + ab * lc + bc * la + ca * lb)
+        inside.append(angle.sum() > 2.0 * np.pi)
+    return bool(np.mean(inside) > 0.5)
 
 
 def _require_small(vertex: Float[np.ndarray, "V 3"], loops: list[Int[np.ndarray, " K"]]) -> None:
