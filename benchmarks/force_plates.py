@@ -11,8 +11,8 @@ feet where one plate alone can be told to be theirs. A mean difference over whol
 plates and the stated mass differ by: whoever walks on needs one body weight on average.
 
 With a surface the links' masses are its parts', scaled to the trial's mass. Without `--own-betas`
-only the masses are the surface's, of its mean body brought to the size of the trial's, since betas
-mean another shape to every model; with it, the body is the surface's in all.
+nothing else of it counts, and it is the mean body's: betas, and places of joints in the flesh, mean
+something else to every model. With it the whole body is the surface's.
 """
 
 import sys
@@ -73,9 +73,8 @@ def body_of(motion: Motion, options: Options) -> Humanoid:
     if options.own_betas:
         return humanoid_from_surface(model, betas, mass)
     other = humanoid_from_surface(model, jnp.zeros_like(betas), mass)
-    lengths = (jnp.sum(jnp.linalg.norm(h.offset[:, 1:], axis=-1)) for h in (usual, other))
-    size = next(lengths) / next(lengths)
-    return usual.replace(mass=other.mass, com=size * other.com, inertia=size**2 * other.inertia)
+    heavier = (other.mass / usual.mass)[..., None, None]
+    return usual.replace(mass=other.mass, inertia=heavier * usual.inertia)
 
 
 def smooth(values: np.ndarray, fps: float) -> np.ndarray:
