@@ -28,7 +28,7 @@ class Solids(NamedTuple):
 
 def solid_moments(
     vertex: Float[Array, "*B V 3"],
-    faces: Int[np.ndarray, "N 3"],
+    faces: Int[Array | np.ndarray, "N 3"],
     sizes: tuple[int, ...],
     about: Float[Array, "*B S 3"],
 ) -> Solids:

@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -53,18 +52,17 @@ def humanoid_from_surface(
 
 @dataclass(frozen=True)
 class _Frozen:
-    """A surface model on the host, compared by what is in it: bodies of one topology differ."""
+    """A surface model compared by what is in it: bodies of one topology differ."""
 
     digest: str
     model: SurfaceModel = field(compare=False)
 
     @classmethod
     def of(cls, model: SurfaceModel) -> "_Frozen":
-        host = jax.tree.map(np.asarray, model)
         seen = blake2b(model.topology.digest.encode(), digest_size=16)
-        for array in jax.tree.leaves(host):
-            seen.update(np.ascontiguousarray(array).tobytes())
-        return cls(seen.hexdigest(), host)
+        for array in (model.template, model.shape_dirs, model.joint_mean, model.joint_dirs):
+            seen.update(np.asarray(array).tobytes())
+        return cls(seen.hexdigest(), model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +75,14 @@ class _FixedParts:
 
 @lru_cache(maxsize=8)
 def _fixed_parts(frozen: _Frozen) -> _FixedParts:
-    model = frozen.model
-    fixed, own = model.topology, jax.tree.map(lambda x: np.asarray(x, np.float64), model)
-    vertices = own.template.T, np.transpose(own.shape_dirs, (2, 1, 0))
-    joints = own.joint_mean.T, np.transpose(own.joint_dirs, (2, 1, 0))
+    model, fixed = frozen.model, frozen.model.topology
+
+    def from_hot(mean: Array, dirs: Array) -> tuple[np.ndarray, np.ndarray]:
+        dirs_last = np.transpose(np.asarray(dirs, np.float64), (2, 1, 0))
+        return np.asarray(mean, np.float64).T, dirs_last
+
+    vertices = from_hot(model.template, model.shape_dirs)
+    joints = from_hot(model.joint_mean, model.joint_dirs)
     parts = closed_parts(vertices[0], fixed.faces, fixed.face_link)
     hull = part_hulls(joints, vertices, fixed.faces, fixed.face_link)
     foot = np.flatnonzero(np.isin(fixed.vertex_link, FEET))
