@@ -1,6 +1,7 @@
 """How well does the contact solve tell the force that plates under the feet measured?
 
     python benchmarks/force_plates.py trials/
+    python benchmarks/force_plates.py trials/ --surface smplx-neutral --own-betas
 
 Trials are AMASS-like `.npz` with `grf_N (T, plates, 3)` and `cop_m (T, plates, 3)` beside the
 motion, z up, the floor at z = 0. Both sides are low-passed at 8 Hz; forces are in body weights of
@@ -8,6 +9,10 @@ the trial's `mass_kg`. Frames on which a foot stands beside the plates say nothi
 compared where the plates carry what the whole body needs within a quarter of its weight, single
 feet where one plate alone can be told to be theirs. A mean difference over whole strides is what
 plates and the stated mass differ by: whoever walks on needs one body weight on average.
+
+With a surface the links' masses are its parts', scaled to the trial's mass. Without `--own-betas`
+nothing else of it counts, and it is the mean body's: betas, and places of joints in the flesh, mean
+something else to every model. With it the whole body is the surface's.
 """
 
 import sys
@@ -20,7 +25,15 @@ import numpy as np
 import tyro
 from throughput import device_facts, write_json
 
-from phymotion_jax import Motion, MotionBatch, load_motion, score
+from phymotion_jax import (
+    Humanoid,
+    Motion,
+    MotionBatch,
+    humanoid_from_surface,
+    load_motion,
+    load_surface,
+    score,
+)
 from phymotion_jax.io import find_motion_files
 from phymotion_jax.kernels.filters import low_pass
 from phymotion_jax.report import Forces
@@ -42,6 +55,26 @@ class Options:
 
     json: Path | None = None
     """Write the rows here too."""
+
+    surface: str | None = None
+    """Body whose skin gives the masses: a name or file of `load_surface`. De Leva's by default."""
+
+    own_betas: bool = False
+    """The trials' betas are this surface's."""
+
+
+def body_of(motion: Motion, options: Options) -> Humanoid:
+    """The body that a trial is scored with."""
+    betas, mass = jnp.asarray(motion.betas)[None], jnp.full(1, motion.mass_kg)
+    usual = Humanoid.from_betas(betas, mass)
+    if options.surface is None:
+        return usual
+    model = load_surface(options.surface)
+    if options.own_betas:
+        return humanoid_from_surface(model, betas, mass)
+    other = humanoid_from_surface(model, jnp.zeros_like(betas), mass)
+    heavier = (other.mass / usual.mass)[..., None, None]
+    return usual.replace(mass=other.mass, inertia=heavier * usual.inertia)
 
 
 def smooth(values: np.ndarray, fps: float) -> np.ndarray:
@@ -116,14 +149,18 @@ def main(options: Options) -> int:
             plates = {name: np.asarray(file[name], float) for name in ("grf_N", "cop_m")}
         motion = load_motion(path)
         report = score(
-            MotionBatch.from_motions([motion]), preset="physical", floor=0.0, forces=True
+            MotionBatch.from_motions([motion]),
+            preset="physical",
+            floor=0.0,
+            forces=True,
+            humanoid=body_of(motion, options),
         )
         found = compare(motion, plates, jax.device_get(report.forces))
         results[path.stem] = found
         cells = [f"{found[k][v]:.3f}" for _, k, v in COLUMNS]
         print(f"| {path.stem} | {' | '.join(cells)} |")
     if options.json:
-        write_json(options.json, device_facts(), {"trials": results})
+        write_json(options.json, device_facts(), {"surface": options.surface, "trials": results})
     return 0
 
 

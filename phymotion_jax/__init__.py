@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from phymotion_jax.body.skin import Skin
     from phymotion_jax.body.surface import SurfaceModel, posed_vertices
     from phymotion_jax.body.surface_files import load_surface
+    from phymotion_jax.body.surface_humanoid import humanoid_from_surface
     from phymotion_jax.errors import ModelError, MotionError, PhyMotionError, Status
     from phymotion_jax.io import load_motion
     from phymotion_jax.level import level_floor
@@ -37,6 +38,7 @@ _HOMES = {
     "Status": "phymotion_jax.errors",
     "SurfaceModel": "phymotion_jax.body.surface",
     "from_mjcf": "phymotion_jax.body.mjcf_reader",
+    "humanoid_from_surface": "phymotion_jax.body.surface_humanoid",
     "level_floor": "phymotion_jax.level",
     "load_motion": "phymotion_jax.io",
     "load_surface": "phymotion_jax.body.surface_files",
@@ -60,6 +62,7 @@ __all__ = [
     "SurfaceModel",
     "__version__",
     "from_mjcf",
+    "humanoid_from_surface",
     "level_floor",
     "load_motion",
     "load_surface",

@@ -91,6 +91,16 @@ def test_a_changed_file_is_read_again(tmp_path):
     assert load_surface(path) is not before
 
 
+def test_correctives_may_be_missing(tmp_path):
+    """A file without them is one whose pose moves nothing but the links."""
+    nothing = np.zeros((200, 3, 0), np.float32)
+    without = load_surface(write(tmp_path / "without.npz", posedirs=None))
+    assert_same(load_surface(write(tmp_path / "empty.npz", posedirs=nothing)), without)
+    whole = load_surface(write(tmp_path / "whole.npz"))
+    assert whole.pose_dirs.shape[-1] > 0
+    assert_same(whole.replace(pose_dirs=jax.numpy.zeros(without.pose_dirs.shape)), without)
+
+
 # --- files that are none --------------------------------------------------------------------------
 
 HANGS_WRONG = random_body("smplx")["kintree_table"].copy()

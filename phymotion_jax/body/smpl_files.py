@@ -47,7 +47,7 @@ class SmplArrays:
     """Their change a unit of each beta; the first ten count."""
 
     posedirs: Float[np.ndarray, "V 3 P"]
-    """Their change a unit of each element of the joints' local rotations."""
+    """Their change a unit of each element of the joints' local rotations; P may be 0."""
 
     J_regressor: Float[np.ndarray, "K V"]
     """Joints from vertices."""
@@ -72,7 +72,7 @@ _FIELDS = tuple(SmplArrays.__dataclass_fields__)
 
 
 def read_smpl(path: str | PathLike[str]) -> SmplArrays:
-    """The arrays of a model's `.npz`. Other members are not looked at.
+    """The arrays of a model's `.npz`. Others are not looked at; pose correctives may be missing.
 
     Raises:
       ModelError: if one is missing, pickled, damaged, or not of such a model.
@@ -80,11 +80,12 @@ def read_smpl(path: str | PathLike[str]) -> SmplArrays:
     try:
         with open_zip(path) as archive:
             names = {name.removesuffix(".npy") for name in archive.namelist()}
-            if missing := sorted(set(_FIELDS) - names):
+            if missing := sorted(set(_FIELDS) - {"posedirs"} - names):
                 raise ModelError(f"no {', '.join(missing)} in it; it holds {listed(names)}")
-            return SmplArrays(
-                **{name: parse_npy(name, read_member(archive, f"{name}.npy")) for name in _FIELDS}
-            )
+            found = [name for name in _FIELDS if name in names]
+            arrays = {name: parse_npy(name, read_member(archive, f"{name}.npy")) for name in found}
+            no_correctives = np.zeros((*arrays["v_template"].shape, 0), np.float32)
+            return SmplArrays(**({"posedirs": no_correctives} | arrays))
     except (MotionError, ModelError) as error:
         raise ModelError(f"{path} is no body model that can be read: {error}") from error
 
@@ -143,10 +144,11 @@ def _require_shapes(model: SmplArrays) -> None:
             f"J_regressor is {model.J_regressor.shape}; SMPL has 24 joints, SMPL-H 52, SMPL-X 55"
         )
     betas, features = (x.shape[-1] if x.ndim else 0 for x in (model.shapedirs, model.posedirs))
+    accepted = (0, _BODY_FEATURES)
     wanted = {
         "v_template": (vertices, 3),
         "shapedirs": (vertices, 3, max(N_BETAS, betas)),
-        "posedirs": (vertices, 3, features if features == _BODY_FEATURES else 9 * (joints - 1)),
+        "posedirs": (vertices, 3, features if features in accepted else 9 * (joints - 1)),
         "weights": (vertices, joints),
         "kintree_table": (2, joints),
         "f": (*model.f.shape[:1], 3),
