@@ -1,0 +1,218 @@
+"""Warp kernels of `mesh_overlap_warp`.
+
+Axes as in `MeshCollider`; ``F`` frames, clip after clip, ``L`` parts, ``P`` pairs of parts.
+Vertices are read with neighbouring threads on neighbouring frames, as they lie in memory. Boxes are
+written frame by frame, since what reads them looks about in one frame.
+"""
+
+from typing import no_type_check  # keeps jaxtyping's import hook off what Warp compiles
+
+import warp as wp
+
+from phymotion_jax.kernels.triangles_warp import triangles_intersect
+
+# Products and sums are rounded one by one, as `triangles` has them rounded: a fused multiply-add
+# turns the sign of a volume that is next to zero.
+wp.set_module_options({"enable_backward": False, "fast_math": False, "fuse_fp": False})
+
+
+@wp.kernel
+@no_type_check
+def cluster_boxes(
+    x: wp.array2d[float],  # V F
+    y: wp.array2d[float],
+    z: wp.array2d[float],
+    vertex: wp.array2d[int],  # C M
+    low: wp.array2d[wp.vec3],  # F C, out
+    high: wp.array2d[wp.vec3],
+):
+    """Box around each cluster of a frame. One thread a cluster and frame."""
+    c, f = wp.tid()
+    least = vertex_at(x, y, z, vertex[c, 0], f)
+    most = least
+    for m in range(1, vertex.shape[1]):
+        v = vertex_at(x, y, z, vertex[c, m], f)
+        least = wp.min(least, v)
+        most = wp.max(most, v)
+    low[f, c] = least
+    high[f, c] = most
+
+
+@wp.kernel
+@no_type_check
+def part_boxes(
+    low: wp.array2d[wp.vec3],  # F C
+    high: wp.array2d[wp.vec3],
+    start: wp.array[int],  # L + 1
+    part_low: wp.array2d[wp.vec3],  # F L, out
+    part_high: wp.array2d[wp.vec3],
+):
+    """Box around each part of a frame; inside out where a part has nothing. A thread each."""
+    f, k = wp.tid()
+    least = wp.vec3(wp.inf, wp.inf, wp.inf)
+    most = -least
+    for c in range(start[k], start[k + 1]):
+        least = wp.min(least, low[f, c])
+        most = wp.max(most, high[f, c])
+    part_low[f, k] = least
+    part_high[f, k] = most
+
+
+@wp.kernel
+@no_type_check
+def near_parts(
+    part_low: wp.array2d[wp.vec3],  # F L
+    part_high: wp.array2d[wp.vec3],
+    pair: wp.array[wp.vec2i],  # P
+    count: wp.array[int],  # 1, in and out
+    near: wp.array[wp.vec2i],  # F P, out
+):
+    """Lists frame and pair of parts whose boxes meet. One thread a frame and pair."""
+    f, p = wp.tid()
+    a, b = pair[p][0], pair[p][1]
+    if boxes_meet(part_low[f, a], part_high[f, a], part_low[f, b], part_high[f, b]):
+        near[wp.atomic_add(count, 0, 1)] = wp.vec2i(f, p)
+
+
+@wp.kernel
+@no_type_check
+def near_clusters(
+    low: wp.array2d[wp.vec3],  # F C
+    high: wp.array2d[wp.vec3],
+    start: wp.array[int],  # L + 1
+    pair: wp.array[wp.vec2i],  # P
+    near_count: wp.array[int],  # 1
+    near: wp.array[wp.vec2i],
+    groups: int,
+    lanes: int,
+    count: wp.array[int],  # 1, in and out
+    close: wp.array[wp.vec4i],  # frame, pair, cluster, cluster, out
+):
+    """Lists clusters of near parts whose boxes meet, as many as fit; counts them all.
+
+    Groups of threads go over the near parts in turns; the threads of one share the clusters' pairs.
+    """
+    group, lane = wp.tid()
+    for k in range(group, near_count[0], groups):
+        f, p = near[k][0], near[k][1]
+        a, b = pair[p][0], pair[p][1]
+        n_b = start[b + 1] - start[b]
+        for ab in range(lane, (start[a + 1] - start[a]) * n_b, lanes):
+            ca, cb = start[a] + ab // n_b, start[b] + ab % n_b
+            if boxes_meet(low[f, ca], high[f, ca], low[f, cb], high[f, cb]):
+                place = wp.atomic_add(count, 0, 1)
+                if place < close.shape[0]:
+                    close[place] = wp.vec4i(f, p, ca, cb)
+
+
+@wp.kernel
+@no_type_check
+def hits(
+    x: wp.array2d[float],  # V F
+    y: wp.array2d[float],
+    z: wp.array2d[float],
+    triangle: wp.array2d[int],  # N 3
+    size: wp.array[int],  # C
+    low: wp.array2d[wp.vec3],  # F C
+    high: wp.array2d[wp.vec3],
+    start: wp.array[int],  # L + 1
+    pair: wp.array[wp.vec2i],  # P
+    near_count: wp.array[int],  # 1
+    near: wp.array[wp.vec2i],
+    close_count: wp.array[int],  # 1
+    close: wp.array[wp.vec4i],
+    most: int,
+    groups: int,
+    lanes: int,
+    by_pair: wp.array2d[int],  # P F, in and out
+    hit: wp.array2d[wp.uint32],  # C F, in and out: bit i of a word is triangle i of its cluster
+):
+    """Counts the triangles that intersect, and marks them.
+
+    As many threads as a cluster has triangles share a pair of clusters. Where the list was too
+    short, it is left unread, and the near parts' clusters are gone over again.
+    """
+    group, lane = wp.tid()
+    if close_count[0] <= close.shape[0]:
+        for i in range(group, close_count[0], groups):
+            f, p = close[i][0], close[i][1]
+            n = cluster_hits(x, y, z, triangle, size, low, high, close[i][2], close[i][3], f, lane, lanes, hit)
+            if n > 0:
+                wp.atomic_add(by_pair, p, f, n)
+        return
+    for i in range(group, near_count[0] * most, groups):
+        f, p = near[i // most][0], near[i // most][1]
+        a, b = pair[p][0], pair[p][1]
+        ca = start[a] + i % most
+        if ca < start[a + 1]:
+            n = int(0)
+            for cb in range(start[b], start[b + 1]):
+                if boxes_meet(low[f, ca], high[f, ca], low[f, cb], high[f, cb]):
+                    n += cluster_hits(x, y, z, triangle, size, low, high, ca, cb, f, lane, lanes, hit)
+            if n > 0:
+                wp.atomic_add(by_pair, p, f, n)
+
+
+@wp.func
+@no_type_check
+def cluster_hits(
+    x: wp.array2d[float],
+    y: wp.array2d[float],
+    z: wp.array2d[float],
+    triangle: wp.array2d[int],
+    size: wp.array[int],
+    low: wp.array2d[wp.vec3],
+    high: wp.array2d[wp.vec3],
+    a: int,
+    b: int,
+    f: int,
+    lane: int,
+    lanes: int,
+    hit: wp.array2d[wp.uint32],
+) -> int:
+    """Triangles of cluster b that intersect triangle `lane` of cluster a."""
+    n = int(0)
+    if lane >= size[a]:
+        return n
+    t = a * lanes + lane
+    a0 = vertex_at(x, y, z, triangle[t, 0], f)
+    a1 = vertex_at(x, y, z, triangle[t, 1], f)
+    a2 = vertex_at(x, y, z, triangle[t, 2], f)
+    least, most = wp.min(wp.min(a0, a1), a2), wp.max(wp.max(a0, a1), a2)
+    if not boxes_meet(least, most, low[f, b], high[f, b]):
+        return n
+    for j in range(size[b]):
+        t = b * lanes + j
+        b0 = vertex_at(x, y, z, triangle[t, 0], f)
+        b1 = vertex_at(x, y, z, triangle[t, 1], f)
+        b2 = vertex_at(x, y, z, triangle[t, 2], f)
+        if boxes_meet(least, most, wp.min(wp.min(b0, b1), b2), wp.max(wp.max(b0, b1), b2)):
+            if triangles_intersect(a0, a1, a2, b0, b1, b2):
+                wp.atomic_or(hit, b, f, wp.uint32(1) << wp.uint32(j))
+                n += 1
+    if n > 0:
+        wp.atomic_or(hit, a, f, wp.uint32(1) << wp.uint32(lane))
+    return n
+
+
+@wp.func
+@no_type_check
+def vertex_at(
+    x: wp.array2d[float], y: wp.array2d[float], z: wp.array2d[float], v: int, f: int
+) -> wp.vec3:
+    """A vertex of a frame."""
+    return wp.vec3(x[v, f], y[v, f], z[v, f])
+
+
+@wp.func
+@no_type_check
+def boxes_meet(low_a: wp.vec3, high_a: wp.vec3, low_b: wp.vec3, high_b: wp.vec3) -> bool:
+    """Whether no axis separates the boxes."""
+    return (
+        low_a[0] <= high_b[0]
+        and low_b[0] <= high_a[0]
+        and low_a[1] <= high_b[1]
+        and low_b[1] <= high_a[1]
+        and low_a[2] <= high_b[2]
+        and low_b[2] <= high_a[2]
+    )
