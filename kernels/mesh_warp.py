@@ -1,8 +1,8 @@
-"""Warp kernels of `mesh_overlap_warp`.
+"""Kernels of NVIDIA Warp for `mesh_overlap_warp`.
 
 Axes as in `MeshCollider`; ``F`` frames, clip after clip, ``L`` parts, ``P`` pairs of parts.
-Vertices are read with neighbouring threads on neighbouring frames, as they lie in memory. Boxes are
-written frame by frame, since what reads them looks about in one frame.
+Vertices are read by neighbouring threads for neighbouring frames, as they lie in memory. Boxes lie
+frame by frame, since what reads them looks about in one frame.
 """
 
 from typing import no_type_check  # keeps jaxtyping's import hook off what Warp compiles
@@ -11,8 +11,8 @@ import warp as wp
 
 from phymotion_jax.kernels.triangles_warp import triangles_intersect
 
-# Products and sums are rounded one by one, as `triangles` has them rounded: a fused multiply-add
-# turns the sign of a volume that is next to zero.
+# Products and sums are rounded one by one, as `triangles` rounds them: fused, a volume that is next
+# to zero may have the other sign.
 wp.set_module_options({"enable_backward": False, "fast_math": False, "fuse_fp": False})
 
 
@@ -26,16 +26,21 @@ def cluster_boxes(
     low: wp.array2d[wp.vec3],  # F C, out
     high: wp.array2d[wp.vec3],
 ):
-    """Box around each cluster of a frame. One thread a cluster and frame."""
+    """Box around each cluster of a frame. One thread a cluster and frame.
+
+    What is not finite makes the box NaN, which meets nothing: `min` would pass it over.
+    """
     c, f = wp.tid()
     least = vertex_at(x, y, z, vertex[c, 0], f)
     most = least
+    zero = least - least
     for m in range(1, vertex.shape[1]):
         v = vertex_at(x, y, z, vertex[c, m], f)
         least = wp.min(least, v)
         most = wp.max(most, v)
-    low[f, c] = least
-    high[f, c] = most
+        zero += v - v
+    low[f, c] = least + zero
+    high[f, c] = most + zero
 
 
 @wp.kernel
@@ -51,11 +56,13 @@ def part_boxes(
     f, k = wp.tid()
     least = wp.vec3(wp.inf, wp.inf, wp.inf)
     most = -least
+    zero = wp.vec3(0.0, 0.0, 0.0)
     for c in range(start[k], start[k + 1]):
         least = wp.min(least, low[f, c])
         most = wp.max(most, high[f, c])
-    part_low[f, k] = least
-    part_high[f, k] = most
+        zero += low[f, c] - low[f, c]
+    part_low[f, k] = least + zero
+    part_high[f, k] = most + zero
 
 
 @wp.kernel
@@ -88,9 +95,9 @@ def near_clusters(
     count: wp.array[int],  # 1, in and out
     close: wp.array[wp.vec4i],  # frame, pair, cluster, cluster, out
 ):
-    """Lists clusters of near parts whose boxes meet, as many as fit; counts them all.
+    """Lists clusters of near parts whose boxes meet, as many as fit, and counts them all.
 
-    Groups of threads go over the near parts in turns; the threads of one share the clusters' pairs.
+    Groups of threads take the near parts in turns; the threads of a group share their clusters.
     """
     group, lane = wp.tid()
     for k in range(group, near_count[0], groups):
@@ -107,7 +114,7 @@ def near_clusters(
 
 @wp.kernel
 @no_type_check
-def hits(
+def crossings(
     x: wp.array2d[float],  # V F
     y: wp.array2d[float],
     z: wp.array2d[float],
@@ -124,33 +131,36 @@ def hits(
     most: int,
     groups: int,
     lanes: int,
-    by_pair: wp.array2d[int],  # P F, in and out
-    hit: wp.array2d[wp.uint32],  # C F, in and out: bit i of a word is triangle i of its cluster
+    hits: wp.array2d[int],  # P F, in and out
+    marks: wp.array2d[wp.uint32],  # C F, in and out: bit i of a word is triangle i of its cluster
 ):
-    """Counts the triangles that intersect, and marks them.
+    """Counts the pairs of triangles that cross, and marks the triangles.
 
-    As many threads as a cluster has triangles share a pair of clusters. Where the list was too
-    short, it is left unread, and the near parts' clusters are gone over again.
+    Groups of a thread a triangle take the pairs of clusters in turns. Where the list was too short
+    for them it is left unread, and the clusters of the near parts are gone over instead: `most` is
+    the number of clusters of the largest first part.
     """
     group, lane = wp.tid()
     if close_count[0] <= close.shape[0]:
         for i in range(group, close_count[0], groups):
             f, p = close[i][0], close[i][1]
-            n = cluster_hits(x, y, z, triangle, size, low, high, close[i][2], close[i][3], f, lane, lanes, hit)
+            a, b = close[i][2], close[i][3]
+            n = cluster_hits(x, y, z, triangle, size, low, high, a, b, f, lane, lanes, marks)
             if n > 0:
-                wp.atomic_add(by_pair, p, f, n)
+                wp.atomic_add(hits, p, f, n)
         return
     for i in range(group, near_count[0] * most, groups):
         f, p = near[i // most][0], near[i // most][1]
-        a, b = pair[p][0], pair[p][1]
-        ca = start[a] + i % most
-        if ca < start[a + 1]:
-            n = int(0)
-            for cb in range(start[b], start[b + 1]):
-                if boxes_meet(low[f, ca], high[f, ca], low[f, cb], high[f, cb]):
-                    n += cluster_hits(x, y, z, triangle, size, low, high, ca, cb, f, lane, lanes, hit)
+        a = start[pair[p][0]] + i % most
+        if a < start[pair[p][0] + 1]:
+            n = wp.int32(0)
+            for b in range(start[pair[p][1]], start[pair[p][1] + 1]):
+                if boxes_meet(low[f, a], high[f, a], low[f, b], high[f, b]):
+                    n += cluster_hits(
+                        x, y, z, triangle, size, low, high, a, b, f, lane, lanes, marks
+                    )
             if n > 0:
-                wp.atomic_add(by_pair, p, f, n)
+                wp.atomic_add(hits, p, f, n)
 
 
 @wp.func
@@ -168,10 +178,10 @@ def cluster_hits(
     f: int,
     lane: int,
     lanes: int,
-    hit: wp.array2d[wp.uint32],
+    marks: wp.array2d[wp.uint32],
 ) -> int:
-    """Triangles of cluster b that intersect triangle `lane` of cluster a."""
-    n = int(0)
+    """How many triangles of cluster b cross triangle `lane` of cluster a, in frame f."""
+    n = wp.int32(0)
     if lane >= size[a]:
         return n
     t = a * lanes + lane
@@ -188,10 +198,10 @@ def cluster_hits(
         b2 = vertex_at(x, y, z, triangle[t, 2], f)
         if boxes_meet(least, most, wp.min(wp.min(b0, b1), b2), wp.max(wp.max(b0, b1), b2)):
             if triangles_intersect(a0, a1, a2, b0, b1, b2):
-                wp.atomic_or(hit, b, f, wp.uint32(1) << wp.uint32(j))
+                wp.atomic_or(marks, b, f, wp.uint32(1) << wp.uint32(j))
                 n += 1
     if n > 0:
-        wp.atomic_or(hit, a, f, wp.uint32(1) << wp.uint32(lane))
+        wp.atomic_or(marks, a, f, wp.uint32(1) << wp.uint32(lane))
     return n
 
 

@@ -36,9 +36,7 @@ def triangles_intersect(
 
 @wp.func
 @no_type_check
-def sides(
-    a0: wp.vec3, a1: wp.vec3, a2: wp.vec3, b0: wp.vec3, b1: wp.vec3, b2: wp.vec3
-) -> wp.vec3:
+def sides(a0: wp.vec3, a1: wp.vec3, a2: wp.vec3, b0: wp.vec3, b1: wp.vec3, b2: wp.vec3) -> wp.vec3:
     """Six times the volume under each corner of `a` above the plane of `b`."""
     normal = cross(b1 - b0, b2 - b0)
     return wp.vec3(dot(normal, a0 - b0), dot(normal, a1 - b0), dot(normal, a2 - b0))
@@ -50,8 +48,7 @@ def on_both(side: wp.vec3) -> bool:
     """Whether there are corners strictly above and strictly below."""
     above = side[0] > 0.0 or side[1] > 0.0 or side[2] > 0.0
     below = side[0] < 0.0 or side[1] < 0.0 or side[2] < 0.0
-    # A NaN in any of them is apart, as where minimum and maximum hand it on.
-    return above and below and side[0] == side[0] and side[1] == side[1] and side[2] == side[2]
+    return above and below
 
 
 @wp.func
