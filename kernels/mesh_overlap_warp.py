@@ -93,7 +93,6 @@ def _search(vertices: Vec, collider: MeshCollider, room: int) -> tuple[Array, Ar
         *close,
         _most_clusters(collider),
         groups,
-        CLUSTER,
         jnp.zeros((pairs, frames), jnp.int32),
         jnp.zeros((clusters, frames), jnp.uint32),
         launch_dims=(groups, CLUSTER),

@@ -9,11 +9,15 @@ from typing import no_type_check  # keeps jaxtyping's import hook off what Warp 
 
 import warp as wp
 
+from phymotion_jax.kernels.collider import CLUSTER
 from phymotion_jax.kernels.triangles_warp import triangles_intersect
 
 # Products and sums are rounded one by one, as `triangles` rounds them: fused, a volume that is next
 # to zero may have the other sign.
 wp.set_module_options({"enable_backward": False, "fast_math": False, "fuse_fp": False})
+
+LANES = wp.constant(CLUSTER)
+"""Threads that share a pair of clusters, a triangle of the first each."""
 
 
 @wp.kernel
@@ -118,7 +122,7 @@ def crossings(
     x: wp.array2d[float],  # V F
     y: wp.array2d[float],
     z: wp.array2d[float],
-    triangle: wp.array2d[int],  # N 3
+    triangle: wp.array[wp.vec3i],  # N
     size: wp.array[int],  # C
     low: wp.array2d[wp.vec3],  # F C
     high: wp.array2d[wp.vec3],
@@ -130,7 +134,6 @@ def crossings(
     close: wp.array[wp.vec4i],
     most: int,
     groups: int,
-    lanes: int,
     hits: wp.array2d[int],  # P F, in and out
     marks: wp.array2d[wp.uint32],  # C F, in and out: bit i of a word is triangle i of its cluster
 ):
@@ -143,9 +146,8 @@ def crossings(
     group, lane = wp.tid()
     if close_count[0] <= close.shape[0]:
         for i in range(group, close_count[0], groups):
-            f, p = close[i][0], close[i][1]
-            a, b = close[i][2], close[i][3]
-            n = cluster_hits(x, y, z, triangle, size, low, high, a, b, f, lane, lanes, marks)
+            f, p, a, b = close[i][0], close[i][1], close[i][2], close[i][3]
+            n = crossed(x, y, z, triangle, size, low, high, a, b, f, lane, marks)
             if n > 0:
                 wp.atomic_add(hits, p, f, n)
         return
@@ -156,20 +158,18 @@ def crossings(
             n = wp.int32(0)
             for b in range(start[pair[p][1]], start[pair[p][1] + 1]):
                 if boxes_meet(low[f, a], high[f, a], low[f, b], high[f, b]):
-                    n += cluster_hits(
-                        x, y, z, triangle, size, low, high, a, b, f, lane, lanes, marks
-                    )
+                    n += crossed(x, y, z, triangle, size, low, high, a, b, f, lane, marks)
             if n > 0:
                 wp.atomic_add(hits, p, f, n)
 
 
 @wp.func
 @no_type_check
-def cluster_hits(
+def crossed(
     x: wp.array2d[float],
     y: wp.array2d[float],
     z: wp.array2d[float],
-    triangle: wp.array2d[int],
+    triangle: wp.array[wp.vec3i],
     size: wp.array[int],
     low: wp.array2d[wp.vec3],
     high: wp.array2d[wp.vec3],
@@ -177,30 +177,47 @@ def cluster_hits(
     b: int,
     f: int,
     lane: int,
-    lanes: int,
     marks: wp.array2d[wp.uint32],
 ) -> int:
     """How many triangles of cluster b cross triangle `lane` of cluster a, in frame f."""
-    n = wp.int32(0)
     if lane >= size[a]:
-        return n
-    t = a * lanes + lane
-    a0 = vertex_at(x, y, z, triangle[t, 0], f)
-    a1 = vertex_at(x, y, z, triangle[t, 1], f)
-    a2 = vertex_at(x, y, z, triangle[t, 2], f)
+        return 0
+    t = triangle[a * LANES + lane]
+    a0, a1, a2 = (
+        vertex_at(x, y, z, t[0], f),
+        vertex_at(x, y, z, t[1], f),
+        vertex_at(x, y, z, t[2], f),
+    )
     least, most = wp.min(wp.min(a0, a1), a2), wp.max(wp.max(a0, a1), a2)
     if not boxes_meet(least, most, low[f, b], high[f, b]):
-        return n
+        return 0
+    # First the boxes, with no branch, so that the loads of many triangles are under way at once.
+    near = wp.uint32(0)
+    for j in range(LANES):
+        t = triangle[b * LANES + j]
+        b0, b1, b2 = (
+            vertex_at(x, y, z, t[0], f),
+            vertex_at(x, y, z, t[1], f),
+            vertex_at(x, y, z, t[2], f),
+        )
+        meet = boxes_meet(least, most, wp.min(wp.min(b0, b1), b2), wp.max(wp.max(b0, b1), b2))
+        near |= wp.uint32(meet) << wp.uint32(j)
+    crossing = wp.uint32(0)
+    n = wp.int32(0)
     for j in range(size[b]):
-        t = b * lanes + j
-        b0 = vertex_at(x, y, z, triangle[t, 0], f)
-        b1 = vertex_at(x, y, z, triangle[t, 1], f)
-        b2 = vertex_at(x, y, z, triangle[t, 2], f)
-        if boxes_meet(least, most, wp.min(wp.min(b0, b1), b2), wp.max(wp.max(b0, b1), b2)):
+        bit = wp.uint32(1) << wp.uint32(j)
+        if (near & bit) != wp.uint32(0):
+            t = triangle[b * LANES + j]
+            b0, b1, b2 = (
+                vertex_at(x, y, z, t[0], f),
+                vertex_at(x, y, z, t[1], f),
+                vertex_at(x, y, z, t[2], f),
+            )
             if triangles_intersect(a0, a1, a2, b0, b1, b2):
-                wp.atomic_or(marks, b, f, wp.uint32(1) << wp.uint32(j))
+                crossing |= bit
                 n += 1
     if n > 0:
+        wp.atomic_or(marks, b, f, crossing)
         wp.atomic_or(marks, a, f, wp.uint32(1) << wp.uint32(lane))
     return n
 
