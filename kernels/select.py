@@ -3,7 +3,8 @@
 `jnp.nonzero` needs a capacity, and passes over the whole mask several times. Here each column's
 hits are counted, and the k-th hit of all is looked up: its column by bisection of the running
 total, its row by the bits of that column. What follows works on windows of a fixed number of hits
-in a `while_loop` that takes as many turns as there are hits for.
+in a `while_loop` that takes as many turns as there are hits for. So too for all pairs of a hit of
+one mask with a hit of another in the same column, with no mask of the pairs.
 """
 
 from collections.abc import Callable
@@ -41,39 +42,80 @@ class Hits(NamedTuple):
     """Whether it is one."""
 
 
+class Products(NamedTuple):
+    """Which rows of two masks are hit in each column. Each hit of one makes a pair with each of
+    the other."""
+
+    first: UInt32[Array, "W N"]
+    """Words as in `Bits`."""
+
+    second: UInt32[Array, "U N"]
+    """Of the other mask."""
+
+    total: Int[Array, " N"]
+    """Pairs up to and with each column."""
+
+
+class PairHits(NamedTuple):
+    """A window of pairs, in order of columns, then of the first rows, then of the second."""
+
+    first: Int[Array, " K"]
+    """Row in the first mask; some row where there is no pair left."""
+
+    second: Int[Array, " K"]
+    """Row in the second."""
+
+    column: Int[Array, " K"]
+    """Column of both; some column where there is no pair left."""
+
+    valid: Bool[Array, " K"]
+    """Whether it is one."""
+
+
 def pack_bits(mask: Bool[Array, "R N"]) -> Bits:
     """A mask in a thirty-second of its size, with the running total of its columns' hits.
 
     Hits are counted in 32 bits: 2,147,483,647 at most.
     """
+    words = pack_words(mask)
+    return Bits(words, jnp.cumsum(_count(words)))
+
+
+def pack_words(mask: Bool[Array, "R ..."]) -> UInt32[Array, "W ..."]:
+    """The words alone: row ``32 w + b`` is bit b of word w."""
     words = []
     for start in range(0, mask.shape[0], WORD):
         word = jnp.zeros(mask.shape[1:], jnp.uint32)
         for bit, row in enumerate(mask[start : start + WORD]):
             word |= row.astype(jnp.uint32) << bit
         words.append(word)
-    packed = jnp.stack(words)
-    count = jnp.sum(jax.lax.population_count(packed).astype(jnp.int32), axis=0)
-    return Bits(packed, jnp.cumsum(count))
+    return jnp.stack(words)
+
+
+def products(first: UInt32[Array, "W N"], second: UInt32[Array, "U N"]) -> Products:
+    """All pairs of hits of two masks' words, column by column: 2,147,483,647 at most."""
+    return Products(first, second, jnp.cumsum(_count(first) * _count(second)))
 
 
 def hits_from(bits: Bits, first: Int[Array, ""], size: int) -> Hits:
     """The hits number `first` to `first + size - 1`, counted from 0."""
     rank = first + jnp.arange(size, dtype=jnp.int32)
-    n = bits.total.shape[0]
-    column = jnp.minimum(jnp.searchsorted(bits.total, rank, side="right"), n - 1)
-    words = bits.words[:, column]
-    within = jax.lax.population_count(words).astype(jnp.int32)
-    left = rank - jnp.where(column > 0, bits.total[column - 1], 0)
-    word, base = jnp.zeros_like(words[0]), jnp.zeros_like(left)
-    found = jnp.zeros(left.shape, bool)
-    for w in range(words.shape[0]):
-        here = ~found & (left < within[w])
-        word = jnp.where(here, words[w], word)
-        base = jnp.where(here, w * WORD, base)
-        left = jnp.where(found | here, left, left - within[w])
-        found |= here
-    return Hits(base + _nth_bit(word, left), column, rank < bits.total[-1])
+    column, left = _column(bits.total, rank)
+    return Hits(_nth_row(bits.words[:, column], left), column, rank < bits.total[-1])
+
+
+def pairs_from(pairs: Products, first: Int[Array, ""], size: int) -> PairHits:
+    """The pairs number `first` to `first + size - 1`, counted from 0."""
+    rank = first + jnp.arange(size, dtype=jnp.int32)
+    column, left = _column(pairs.total, rank)
+    words = pairs.second[:, column]
+    row, column_left = jnp.divmod(left, jnp.maximum(_count(words), 1))
+    return PairHits(
+        _nth_row(pairs.first[:, column], row),
+        _nth_row(words, column_left),
+        column,
+        rank < pairs.total[-1],
+    )
 
 
 def over_hits(
@@ -88,14 +130,59 @@ def over_hits(
       start: what the first turn is given.
       window: hits a turn.
     """
-    total = bits.total[-1]
+    return _over(
+        lambda first, carry: step(hits_from(bits, first, window), carry),
+        bits.total[-1],
+        start,
+        window,
+    )
 
+
+def over_products(
+    step: Callable[[PairHits, Carry], Carry], pairs: Products, start: Carry, *, window: int
+) -> Carry:
+    """Fold `step` over all pairs of hits, as `over_hits` does over hits."""
+    return _over(
+        lambda first, carry: step(pairs_from(pairs, first, window), carry),
+        pairs.total[-1],
+        start,
+        window,
+    )
+
+
+def _over(step: Callable[[Array, Carry], Carry], total: Array, start: Carry, window: int) -> Carry:
     def turn(state: tuple[Array, Carry]) -> tuple[Array, Carry]:
         first, carry = state
-        return first + window, step(hits_from(bits, first, window), carry)
+        return first + window, step(first, carry)
 
     first = jnp.zeros((), jnp.int32)
     return jax.lax.while_loop(lambda state: state[0] < total, turn, (first, start))[1]
+
+
+def _count(words: UInt32[Array, "W N"]) -> Int[Array, " N"]:
+    """Hits of each column."""
+    return jnp.sum(jax.lax.population_count(words).astype(jnp.int32), axis=0)
+
+
+def _column(total: Int[Array, " N"], rank: Int[Array, " K"]) -> tuple[Array, Array]:
+    """Column of each rank, and the rank among that column's own."""
+    column = jnp.searchsorted(total, rank, side="right")
+    column = jnp.minimum(column, total.shape[0] - 1).astype(jnp.int32)
+    return column, rank - jnp.where(column > 0, total[column - 1], 0)
+
+
+def _nth_row(words: UInt32[Array, "W K"], n: Int[Array, " K"]) -> Int[Array, " K"]:
+    """Row of the n-th hit of each column, counted from 0."""
+    within = jax.lax.population_count(words).astype(jnp.int32)
+    word, base = jnp.zeros_like(words[0]), jnp.zeros_like(n)
+    found = jnp.zeros(n.shape, bool)
+    for w in range(words.shape[0]):
+        here = ~found & (n < within[w])
+        word = jnp.where(here, words[w], word)
+        base = jnp.where(here, w * WORD, base)
+        n = jnp.where(found | here, n, n - within[w])
+        found |= here
+    return base + _nth_bit(word, n)
 
 
 def _nth_bit(word: UInt32[Array, " K"], n: Int[Array, " K"]) -> Int[Array, " K"]:

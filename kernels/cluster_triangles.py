@@ -1,0 +1,65 @@
+"""Of clusters that may meet: which of their triangles may, and where the corners of these are."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from einops import rearrange
+from jaxtyping import Array, Bool, Int, UInt8, UInt32
+
+from phymotion_jax.kernels.clusters import Bounds
+from phymotion_jax.kernels.collider import CLUSTER, MeshCollider
+from phymotion_jax.kernels.select import pack_words
+from phymotion_jax.kernels.triangles import Triangle
+from phymotion_jax.kernels.vectors import Vec
+
+
+class ClustersHere(NamedTuple):
+    """Clusters in some frames, K of them, with their vertices: neighbours in memory, which those
+    of one frame of a posed surface are not."""
+
+    cluster: Int[Array, " K"]
+    """Which each is."""
+
+    vertex: Vec
+    """Its vertices, components ``(K, M)``."""
+
+
+def clusters_here(
+    vertices: Vec, cluster: Int[Array, " K"], frame: Int[Array, " K"], collider: MeshCollider
+) -> ClustersHere:
+    """Clusters of a posed surface ``(V, F)``."""
+    rows = collider.vertex[cluster]
+    x, y, z = (c[rows, frame[:, None]] for c in vertices)
+    return ClustersHere(cluster, (x, y, z))
+
+
+def near_triangles(
+    here: ClustersHere, valid: Bool[Array, " K"], box: Bounds, collider: MeshCollider
+) -> UInt32[Array, "1 K"]:
+    """Bits of the real triangles of each cluster that a box ``(K,)`` may meet: no side of it has
+    all three corners beyond it."""
+    beyond = _sides_beyond(here.vertex, box)
+    corner = rearrange(collider.corner, "(c i) k -> k i c", i=CLUSTER)[:, :, here.cluster]
+    flat = corner + beyond.shape[1] * jnp.arange(beyond.shape[0], dtype=jnp.int32)
+    a, b, c = beyond.reshape(-1)[flat]
+    real = jnp.arange(CLUSTER)[:, None] < collider.size[here.cluster]
+    return pack_words(((a & b & c) == 0) & real & valid)
+
+
+def triangles_at(
+    here: ClustersHere, item: Int[Array, " J"], row: Int[Array, " J"], collider: MeshCollider
+) -> Triangle:
+    """Corners of triangles: number `row` of the cluster at place `item`."""
+    corners = collider.corner[here.cluster[item] * CLUSTER + row]
+    flat = item[:, None] * here.vertex[0].shape[1] + corners
+    a, b, c = (tuple(x.reshape(-1)[flat[:, k]] for x in here.vertex) for k in range(3))
+    return a, b, c  # pyright: ignore[reportReturnType]
+
+
+def _sides_beyond(points: Vec, box: Bounds) -> UInt8[Array, "K M"]:
+    """One bit for each side of a box that a point is beyond (Cohen and Sutherland's outcode)."""
+    code = jnp.zeros(points[0].shape, jnp.uint8)
+    for k in range(3):
+        below, above = points[k] < box.low[k][:, None], points[k] > box.high[k][:, None]
+        code |= below.astype(jnp.uint8) << (2 * k) | above.astype(jnp.uint8) << (2 * k + 1)
+    return code

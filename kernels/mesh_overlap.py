@@ -1,0 +1,210 @@
+"""Which triangles of a body's parts pass through each other.
+
+Boxes of clusters tell the clusters that may meet, the box of one cluster the triangles of the other
+that may meet it, and signs of volumes the triangles that do. Each goes over what the one before it
+has left, a window at a time (`select`), so that nothing has a capacity to overflow.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from einops import rearrange
+from jaxtyping import Array, Bool, Int
+
+from phymotion_jax.kernels.cluster_triangles import clusters_here, near_triangles, triangles_at
+from phymotion_jax.kernels.clusters import Bounds, bounds_meet, cluster_bounds, clusters_near
+from phymotion_jax.kernels.collider import CLUSTER, MeshCollider
+from phymotion_jax.kernels.select import (
+    WORD,
+    Hits,
+    PairHits,
+    over_hits,
+    over_products,
+    pack_bits,
+    products,
+)
+from phymotion_jax.kernels.triangles import triangles_intersect
+from phymotion_jax.kernels.vectors import Vec
+
+
+class MeshOverlap(NamedTuple):
+    """What of a body's surface passes through another part of it, frame by frame."""
+
+    hits: Int[Array, "P B T"]
+    """Pairs of crossing triangles, by pair of parts."""
+
+    triangles: Int[Array, "B T"]
+    """Triangles that cross at least one other."""
+
+
+class _Windows(NamedTuple):
+    """How many are looked at at once. A CPU keeps them in its caches; a GPU is kept busy."""
+
+    clusters: int
+    """Pairs of clusters in each other's parts' boxes."""
+
+    near: int
+    """Pairs of clusters whose boxes meet."""
+
+    triangles: int
+    """Pairs of triangles in each other's clusters' boxes."""
+
+    crossing: int
+    """Pairs of triangles that cross."""
+
+
+_CPU, _GPU = _Windows(8192, 512, 4096, 256), _Windows(1 << 20, 1 << 16, 1 << 21, 1 << 15)
+
+
+class _Posed(NamedTuple):
+    """A surface in some frames."""
+
+    collider: MeshCollider
+
+    vertices: Vec
+    """``(V, F)``."""
+
+    bounds: Bounds
+    """Of the clusters, ``(C, F)``."""
+
+
+class _Near(NamedTuple):
+    """Pairs of clusters that may meet."""
+
+    first: Int[Array, " K"]
+    second: Int[Array, " K"]
+    pair: Int[Array, " K"]
+    frame: Int[Array, " K"]
+    valid: Bool[Array, " K"]
+
+
+class _Found(NamedTuple):
+    """What crosses."""
+
+    hits: Int[Array, "P F"]
+
+    crossing: Bool[Array, "N F"]
+    """Triangles that do, in the collider's order."""
+
+
+def mesh_overlap(vertices: Vec, collider: MeshCollider) -> MeshOverlap:
+    """Pairs of triangles that cross, of all pairs of parts that are tried.
+
+    Triangles cross as `triangles_intersect` says: touching ones do not. Where vertices are NaN
+    nothing crosses.
+
+    Args:
+      vertices: of the posed surface, ``(V, B, T)``, from the pelvis or another place nearby.
+      collider: its triangles and pairs of parts.
+
+    Raises:
+      ValueError: for more frames than 32-bit numbers can count the pairs of clusters of: about a
+        thousand for the default body. `map_posed` gives them in chunks.
+    """
+    shape = vertices[0].shape[1:]
+    x, y, z = (rearrange(c, "v b t -> v (b t)") for c in vertices)
+    found = _search((x, y, z), collider)
+    triangles = jnp.sum(found.crossing, axis=0, dtype=jnp.int32)
+    return MeshOverlap(found.hits.reshape(-1, *shape), triangles.reshape(shape))
+
+
+def _search(vertices: Vec, collider: MeshCollider) -> _Found:
+    """From all clusters to the triangles that cross."""
+    frames = vertices[0].shape[1]
+    _check_count(frames, collider)
+    nothing = _Found(
+        jnp.zeros((len(collider.pairs), frames), jnp.int32),
+        jnp.zeros((collider.face.shape[0], frames), bool),
+    )
+    if not collider.pairs:
+        return nothing
+    windows = _CPU if jax.default_backend() == "cpu" else _GPU
+    bounds = cluster_bounds(vertices, collider)
+    posed = _Posed(collider, vertices, bounds)
+
+    def step(hits: PairHits, found: _Found) -> _Found:
+        near = _named(hits, frames, collider)
+        a, b = bounds.at((near.first, near.frame)), bounds.at((near.second, near.frame))
+        return _each(
+            near.valid & bounds_meet(a, b),
+            lambda place, valid, found: _try_triangles(
+                _Near(*(x[place] for x in near[:4]), valid), posed, windows, found
+            ),
+            found,
+            windows.near,
+        )
+
+    near = clusters_near(bounds, collider)
+    return over_products(step, near, nothing, window=windows.clusters)
+
+
+def _named(hits: PairHits, frames: int, collider: MeshCollider) -> _Near:
+    """Pairs of clusters of the columns and rows of `clusters_near`."""
+    pair, frame = jnp.divmod(hits.column, frames)
+    start = jnp.array([[collider.start[part] for part in pair] for pair in collider.pairs])
+    first, second = hits.first + start[pair, 0], hits.second + start[pair, 1]
+    return _Near(first, second, pair, frame, hits.valid)
+
+
+def _try_triangles(near: _Near, posed: _Posed, windows: _Windows, found: _Found) -> _Found:
+    """Add the crossing triangles of pairs of clusters."""
+    collider = posed.collider
+    clusters = (near.first, near.second)
+    here = [clusters_here(posed.vertices, c, near.frame, collider) for c in clusters]
+    boxes = [posed.bounds.at((c, near.frame)) for c in clusters]
+    tried = products(
+        near_triangles(here[0], near.valid, boxes[1], collider),
+        near_triangles(here[1], near.valid, boxes[0], collider),
+    )
+
+    def step(hits: PairHits, found: _Found) -> _Found:
+        a = triangles_at(here[0], hits.column, hits.first, collider)
+        b = triangles_at(here[1], hits.column, hits.second, collider)
+
+        def note(place: Array, valid: Array, found: _Found) -> _Found:
+            k = hits.column[place]
+            first = near.first[k] * CLUSTER + hits.first[place]
+            second = near.second[k] * CLUSTER + hits.second[place]
+            return _noted(found, near.pair[k], near.frame[k], (first, second), valid)
+
+        return _each(hits.valid & triangles_intersect(a, b), note, found, windows.crossing)
+
+    return over_products(step, tried, found, window=windows.triangles)
+
+
+def _each(
+    mask: Bool[Array, " K"],
+    step: Callable[[Array, Array, _Found], _Found],
+    found: _Found,
+    window: int,
+) -> _Found:
+    """Fold a step over the places of a mask's hits, a window at a time."""
+    table = rearrange(mask, "(row column) -> row column", row=WORD)
+
+    def turn(hits: Hits, found: _Found) -> _Found:
+        return step(hits.row * table.shape[1] + hits.column, hits.valid, found)
+
+    return over_hits(turn, pack_bits(table), found, window=window)
+
+
+def _noted(
+    found: _Found, pair: Array, frame: Array, triangles: tuple[Array, Array], valid: Array
+) -> _Found:
+    """Count pairs of triangles, and mark them."""
+    row = jnp.where(valid, pair, found.hits.shape[0])  # out of bounds: dropped
+    hits = found.hits.at[row, frame].add(1, mode="drop")
+    crossing = found.crossing
+    for triangle in triangles:
+        place = jnp.where(valid, triangle, crossing.shape[0])
+        crossing = crossing.at[place, frame].set(True, mode="drop")
+    return _Found(hits, crossing)
+
+
+def _check_count(frames: int, collider: MeshCollider) -> None:
+    count = np.diff(collider.start)
+    most = sum(int(count[a] * count[b]) for a, b in collider.pairs)
+    if frames * most >= 2**31:
+        raise ValueError(f"{frames} frames at once: at most {(2**31 - 1) // most} of this surface")
