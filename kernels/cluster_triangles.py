@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Int, UInt8, UInt32
 
 from phymotion_jax.kernels.clusters import Bounds
 from phymotion_jax.kernels.collider import CLUSTER, MeshCollider
-from phymotion_jax.kernels.select import pack_words
+from phymotion_jax.kernels.select import look_up, pack_words
 from phymotion_jax.kernels.triangles import Triangle
 from phymotion_jax.kernels.vectors import Vec
 
@@ -28,8 +28,8 @@ def clusters_here(
     vertices: Vec, cluster: Int[Array, " K"], frame: Int[Array, " K"], collider: MeshCollider
 ) -> ClustersHere:
     """Clusters of a posed surface ``(V, F)``."""
-    rows = collider.vertex[cluster]
-    x, y, z = (c[rows, frame[:, None]] for c in vertices)
+    rows = look_up(collider.vertex, cluster)
+    x, y, z = (look_up(c, rows, frame[:, None]) for c in vertices)
     return ClustersHere(cluster, (x, y, z))
 
 
@@ -39,10 +39,11 @@ def near_triangles(
     """Bits of the real triangles of each cluster that a box ``(K,)`` may meet: no side of it has
     all three corners beyond it."""
     beyond = _sides_beyond(here.vertex, box)
-    corner = rearrange(collider.corner, "(c i) k -> k i c", i=CLUSTER)[:, :, here.cluster]
-    flat = corner + beyond.shape[1] * jnp.arange(beyond.shape[0], dtype=jnp.int32)
-    a, b, c = beyond.reshape(-1)[flat]
-    real = jnp.arange(CLUSTER)[:, None] < collider.size[here.cluster]
+    corners = rearrange(collider.corner, "(c i) k -> c k i", i=CLUSTER)
+    item = jnp.arange(beyond.shape[0], dtype=jnp.int32)[:, None, None]
+    beyond = look_up(beyond, item, look_up(corners, here.cluster))
+    a, b, c = rearrange(beyond, "n k i -> k i n")
+    real = jnp.arange(CLUSTER)[:, None] < look_up(collider.size, here.cluster)
     return pack_words(((a & b & c) == 0) & real & valid)
 
 
@@ -50,9 +51,9 @@ def triangles_at(
     here: ClustersHere, item: Int[Array, " J"], row: Int[Array, " J"], collider: MeshCollider
 ) -> Triangle:
     """Corners of triangles: number `row` of the cluster at place `item`."""
-    corners = collider.corner[here.cluster[item] * CLUSTER + row]
-    flat = item[:, None] * here.vertex[0].shape[1] + corners
-    a, b, c = (tuple(x.reshape(-1)[flat[:, k]] for x in here.vertex) for k in range(3))
+    place = look_up(here.cluster, item) * CLUSTER + row
+    corners = look_up(collider.corner, place)
+    a, b, c = (tuple(look_up(x, item, corners[:, k]) for x in here.vertex) for k in range(3))
     return a, b, c  # pyright: ignore[reportReturnType]
 
 

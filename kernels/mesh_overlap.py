@@ -21,6 +21,7 @@ from phymotion_jax.kernels.select import (
     WORD,
     Hits,
     PairHits,
+    look_up,
     over_hits,
     over_products,
     pack_bits,
@@ -127,11 +128,11 @@ def _search(vertices: Vec, collider: MeshCollider) -> _Found:
 
     def step(hits: PairHits, found: _Found) -> _Found:
         near = _named(hits, frames, collider)
-        a, b = bounds.at((near.first, near.frame)), bounds.at((near.second, near.frame))
+        a, b = (bounds.at(cluster, near.frame) for cluster in near[:2])
         return _each(
             near.valid & bounds_meet(a, b),
             lambda place, valid, found: _try_triangles(
-                _Near(*(x[place] for x in near[:4]), valid), posed, windows, found
+                _Near(*(look_up(x, place) for x in near[:4]), valid), posed, windows, found
             ),
             found,
             windows.near,
@@ -145,8 +146,8 @@ def _named(hits: PairHits, frames: int, collider: MeshCollider) -> _Near:
     """Pairs of clusters of the columns and rows of `clusters_near`."""
     pair, frame = jnp.divmod(hits.column, frames)
     start = jnp.array([[collider.start[part] for part in pair] for pair in collider.pairs])
-    first, second = hits.first + start[pair, 0], hits.second + start[pair, 1]
-    return _Near(first, second, pair, frame, hits.valid)
+    first, second = look_up(start, pair).T
+    return _Near(hits.first + first, hits.second + second, pair, frame, hits.valid)
 
 
 def _try_triangles(near: _Near, posed: _Posed, windows: _Windows, found: _Found) -> _Found:
@@ -154,7 +155,7 @@ def _try_triangles(near: _Near, posed: _Posed, windows: _Windows, found: _Found)
     collider = posed.collider
     clusters = (near.first, near.second)
     here = [clusters_here(posed.vertices, c, near.frame, collider) for c in clusters]
-    boxes = [posed.bounds.at((c, near.frame)) for c in clusters]
+    boxes = [posed.bounds.at(c, near.frame) for c in clusters]
     tried = products(
         near_triangles(here[0], near.valid, boxes[1], collider),
         near_triangles(here[1], near.valid, boxes[0], collider),
@@ -165,10 +166,10 @@ def _try_triangles(near: _Near, posed: _Posed, windows: _Windows, found: _Found)
         b = triangles_at(here[1], hits.column, hits.second, collider)
 
         def note(place: Array, valid: Array, found: _Found) -> _Found:
-            k = hits.column[place]
-            first = near.first[k] * CLUSTER + hits.first[place]
-            second = near.second[k] * CLUSTER + hits.second[place]
-            return _noted(found, near.pair[k], near.frame[k], (first, second), valid)
+            first, second, k = (look_up(x, place) for x in hits[:3])
+            cluster_a, cluster_b, pair, frame = (look_up(x, k) for x in near[:4])
+            triangles = cluster_a * CLUSTER + first, cluster_b * CLUSTER + second
+            return _noted(found, pair, frame, triangles, valid)
 
         return _each(hits.valid & triangles_intersect(a, b), note, found, windows.crossing)
 
@@ -182,10 +183,10 @@ def _each(
     window: int,
 ) -> _Found:
     """Fold a step over the places of a mask's hits, a window at a time."""
-    table = rearrange(mask, "(row column) -> row column", row=WORD)
+    table = rearrange(mask, "(column row) -> row column", row=WORD)
 
     def turn(hits: Hits, found: _Found) -> _Found:
-        return step(hits.row * table.shape[1] + hits.column, hits.valid, found)
+        return step(hits.column * WORD + hits.row, hits.valid, found)
 
     return over_hits(turn, pack_bits(table), found, window=window)
 
