@@ -1,6 +1,7 @@
 """Warp's kernels against the plain form: the same counts on every frame, whatever calls them."""
 
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -156,12 +157,13 @@ def test_under_vmap(tangled):
 
 def test_under_shard_map(tangled):
     vertices, collider = tangled
-    clips = PartitionSpec(None, "clips")
+    clips: Any = PartitionSpec(None, "clips")
+    frames: Any = PartitionSpec("clips")
     split = jax.shard_map(
         mesh_overlap_warp,
         mesh=Mesh(np.array(jax.devices()[:1]), ("clips",)),
         in_specs=(clips, PartitionSpec()),
-        out_specs=MeshOverlap(clips, PartitionSpec("clips")),
+        out_specs=MeshOverlap(clips, frames),
     )
     assert_same(jax.jit(split)(vertices, collider), plain(vertices, collider))
 
