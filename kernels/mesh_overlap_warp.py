@@ -1,8 +1,8 @@
 """`mesh_overlap` by kernels of NVIDIA Warp, in place of XLA's: for GPUs.
 
-A list tells the threads of a GPU where there is something to do. One of near parts has room for all
-that there can be; one of near clusters has room for what bodies need, and where that is too little
-the kernel that reads it does without: nothing is lost.
+Lists tell the threads of a GPU where there is something to do. The list of near parts has room for
+all that there can be; that of near clusters has room for what bodies need, and what does not fit is
+found again by the kernel that reads it: nothing is lost.
 """
 
 from functools import cache, partial
@@ -18,9 +18,9 @@ from phymotion_jax.kernels.collider import CLUSTER, MeshCollider
 from phymotion_jax.kernels.mesh_overlap import MeshOverlap
 from phymotion_jax.kernels.vectors import Vec
 
-ROOM = 512
-"""Pairs of near clusters listed a frame, on average over the frames given: 16 bytes each. Clips
-have 10 to 180, poses with 0.4 rad of noise 300 to 400."""
+ROOM = 1024
+"""Pairs of near clusters listed a frame, on average over the frames given: 12 bytes each. Clips
+have 0 to 400 on average, a pose 1,000 at most."""
 
 _GROUPS, _GROUPS_PER_FRAME = 8192, 8
 """Groups of threads that take the entries of a list in turns, at most: three times what an H100
@@ -83,6 +83,7 @@ def _search(vertices: Vec, collider: MeshCollider, room: int) -> tuple[Array, Ar
         groups,
         _LANES,
         none,
+        jnp.zeros(frames * pairs, jnp.int32),
         launch_dims=(groups, _LANES),
         output_dims=max(1, frames * room),
     )
@@ -122,21 +123,20 @@ def _kernels() -> dict[str, Any]:
     module = import_module("phymotion_jax.kernels.mesh_warp")
     function = partial(
         wp.jax_kernel,
-        num_outputs=2,
         vmap_method="sequential",
         block_dim=_BLOCK,
         # On all devices before any runs: XLA may record launches in a CUDA graph, in which nothing
         # may be loaded, and `shard_map` runs on devices other than the current one.
         module_preload_mode=wp.JaxModulePreloadMode.ALL_DEVICES,
     )
-    changed = {
-        "cluster_boxes": None,
-        "part_boxes": None,
-        "near_parts": ["count"],
-        "near_clusters": ["count"],
-        "crossings": ["hits", "marks"],
+    in_out_and_outputs = {
+        "cluster_boxes": ((), 2),
+        "part_boxes": ((), 2),
+        "near_parts": (("count",), 2),
+        "near_clusters": (("count", "unlisted"), 3),
+        "crossings": (("hits", "marks"), 2),
     }
     return {
-        name: function(getattr(module, name), in_out_argnames=arguments)
-        for name, arguments in changed.items()
+        name: function(getattr(module, name), in_out_argnames=names, num_outputs=count)
+        for name, (names, count) in in_out_and_outputs.items()
     }

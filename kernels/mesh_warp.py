@@ -97,9 +97,10 @@ def near_clusters(
     groups: int,
     lanes: int,
     count: wp.array[int],  # 1, in and out
-    close: wp.array[wp.vec4i],  # frame, pair, cluster, cluster, out
+    unlisted: wp.array[int],  # F P, in and out
+    close: wp.array[wp.vec3i],  # place in `near`, cluster, cluster, out
 ):
-    """Lists clusters of near parts whose boxes meet, as many as fit, and counts them all.
+    """Lists clusters of near parts whose boxes meet; says of which parts some did not fit.
 
     Groups of threads take the near parts in turns; the threads of a group share their clusters.
     """
@@ -113,7 +114,9 @@ def near_clusters(
             if boxes_meet(low[f, ca], high[f, ca], low[f, cb], high[f, cb]):
                 place = wp.atomic_add(count, 0, 1)
                 if place < close.shape[0]:
-                    close[place] = wp.vec4i(f, p, ca, cb)
+                    close[place] = wp.vec3i(k, ca, cb)
+                else:
+                    unlisted[k] = 1
 
 
 @wp.kernel
@@ -131,7 +134,8 @@ def crossings(
     near_count: wp.array[int],  # 1
     near: wp.array[wp.vec2i],
     close_count: wp.array[int],  # 1
-    close: wp.array[wp.vec4i],
+    unlisted: wp.array[int],  # F P
+    close: wp.array[wp.vec3i],
     most: int,
     groups: int,
     hits: wp.array2d[int],  # P F, in and out
@@ -139,22 +143,25 @@ def crossings(
 ):
     """Counts the pairs of triangles that cross, and marks the triangles.
 
-    Groups of a thread a triangle take the pairs of clusters in turns. Where the list was too short
-    for them it is left unread, and the clusters of the near parts are gone over instead: `most` is
+    Groups of a thread a triangle take the pairs of clusters in turns. Near parts of which some did
+    not fit into the list are left out of it, and all their clusters gone over afterwards; `most` is
     the number of clusters of the largest first part.
     """
     group, lane = wp.tid()
-    if close_count[0] <= close.shape[0]:
-        for i in range(group, close_count[0], groups):
-            f, p, a, b = close[i][0], close[i][1], close[i][2], close[i][3]
+    for i in range(group, wp.min(close_count[0], close.shape[0]), groups):
+        k, a, b = close[i][0], close[i][1], close[i][2]
+        if unlisted[k] == 0:
+            f, p = near[k][0], near[k][1]
             n = crossed(x, y, z, triangle, size, low, high, a, b, f, lane, marks)
             if n > 0:
                 wp.atomic_add(hits, p, f, n)
+    if close_count[0] <= close.shape[0]:
         return
     for i in range(group, near_count[0] * most, groups):
-        f, p = near[i // most][0], near[i // most][1]
+        k = i // most
+        f, p = near[k][0], near[k][1]
         a = start[pair[p][0]] + i % most
-        if a < start[pair[p][0] + 1]:
+        if unlisted[k] == 1 and a < start[pair[p][0] + 1]:
             n = wp.int32(0)
             for b in range(start[pair[p][1]], start[pair[p][1] + 1]):
                 if boxes_meet(low[f, a], high[f, a], low[f, b], high[f, b]):
