@@ -2,13 +2,14 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from einops import rearrange
 from jaxtyping import Array, Bool, Int, UInt8, UInt32
 
 from phymotion_jax.kernels.clusters import Bounds
 from phymotion_jax.kernels.collider import CLUSTER, MeshCollider
-from phymotion_jax.kernels.select import look_up, pack_words
+from phymotion_jax.kernels.select import look_up
 from phymotion_jax.kernels.triangles import Triangle
 from phymotion_jax.kernels.vectors import Vec
 
@@ -30,7 +31,7 @@ def clusters_here(
     """Clusters of a posed surface ``(V, F)``."""
     rows = look_up(collider.vertex, cluster)
     x, y, z = (look_up(c, rows, frame[:, None]) for c in vertices)
-    return ClustersHere(cluster, (x, y, z))
+    return ClustersHere(cluster, jax.lax.optimization_barrier((x, y, z)))
 
 
 def near_triangles(
@@ -38,13 +39,15 @@ def near_triangles(
 ) -> UInt32[Array, "1 K"]:
     """Bits of the real triangles of each cluster that a box ``(K,)`` may meet: no side of it has
     all three corners beyond it."""
-    beyond = _sides_beyond(here.vertex, box)
+    # Stored: else XLA computes a vertex's bits anew for every triangle that it is a corner of.
+    beyond = jax.lax.optimization_barrier(_sides_beyond(here.vertex, box))
     corners = rearrange(collider.corner, "(c i) k -> c k i", i=CLUSTER)
     item = jnp.arange(beyond.shape[0], dtype=jnp.int32)[:, None, None]
-    beyond = look_up(beyond, item, look_up(corners, here.cluster))
-    a, b, c = rearrange(beyond, "n k i -> k i n")
-    real = jnp.arange(CLUSTER)[:, None] < look_up(collider.size, here.cluster)
-    return pack_words(((a & b & c) == 0) & real & valid)
+    beyond = jax.lax.optimization_barrier(look_up(beyond, item, look_up(corners, here.cluster)))
+    real = jnp.arange(CLUSTER) < look_up(collider.size, here.cluster)[:, None]
+    meets = ((beyond[:, 0] & beyond[:, 1] & beyond[:, 2]) == 0) & real & valid[:, None]
+    bit = jnp.uint32(1) << jnp.arange(CLUSTER, dtype=jnp.uint32)
+    return jnp.sum(jnp.where(meets, bit, 0), axis=1, dtype=jnp.uint32)[None]
 
 
 def triangles_at(
