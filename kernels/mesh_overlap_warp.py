@@ -34,7 +34,7 @@ _LANES = 128
 
 
 def mesh_overlap_warp(vertices: Vec, collider: MeshCollider, *, room: int = ROOM) -> MeshOverlap:
-    """The same counts as `mesh_overlap`, by Warp's kernels.
+    """The same counts as `mesh_overlap`, by Warp's kernels. In a frame of NaN nothing crosses.
 
     Under `vmap` it runs for one element after another: give the clips as a batch instead. There is
     no gradient, as there is none of counts. On a CPU it runs on one core, for tests.

@@ -30,21 +30,16 @@ def cluster_boxes(
     low: wp.array2d[wp.vec3],  # F C, out
     high: wp.array2d[wp.vec3],
 ):
-    """Box around each cluster of a frame. One thread a cluster and frame.
-
-    What is not finite makes the box NaN, which meets nothing: `min` would pass it over.
-    """
+    """Box around each cluster of a frame. One thread a cluster and frame."""
     c, f = wp.tid()
     least = vertex_at(x, y, z, vertex[c, 0], f)
     most = least
-    zero = least - least
     for m in range(1, vertex.shape[1]):
         v = vertex_at(x, y, z, vertex[c, m], f)
         least = wp.min(least, v)
         most = wp.max(most, v)
-        zero += v - v
-    low[f, c] = least + zero
-    high[f, c] = most + zero
+    low[f, c] = least
+    high[f, c] = most
 
 
 @wp.kernel
@@ -60,13 +55,11 @@ def part_boxes(
     f, k = wp.tid()
     least = wp.vec3(wp.inf, wp.inf, wp.inf)
     most = -least
-    zero = wp.vec3(0.0, 0.0, 0.0)
     for c in range(start[k], start[k + 1]):
         least = wp.min(least, low[f, c])
         most = wp.max(most, high[f, c])
-        zero += low[f, c] - low[f, c]
-    part_low[f, k] = least + zero
-    part_high[f, k] = most + zero
+    part_low[f, k] = least
+    part_high[f, k] = most
 
 
 @wp.kernel
