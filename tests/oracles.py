@@ -92,10 +92,12 @@ def triangles_cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Möller 1997, in float64: the pieces in which two triangles cut each other's planes overlap.
     """
-    normals = [np.cross(t[..., 1, :] - t[..., 0, :], t[..., 2, :] - t[..., 0, :]) for t in (a, b)]
-    way = np.cross(*normals)
+    of_a, of_b = (
+        np.cross(t[..., 1, :] - t[..., 0, :], t[..., 2, :] - t[..., 0, :]) for t in (a, b)
+    )
+    way = np.cross(of_a, of_b)
     met, ends = np.ones(way.shape[:-1], bool), []
-    for mine, other, normal in ((a, b, normals[1]), (b, a, normals[0])):
+    for mine, other, normal in ((a, b, of_b), (b, a, of_a)):
         side = np.einsum("...cx,...x->...c", mine - other[..., :1, :], normal)
         along = np.einsum("...cx,...x->...c", mine, way)
         met &= (side.min(axis=-1) < 0.0) & (side.max(axis=-1) > 0.0)

@@ -56,8 +56,8 @@ def near_pairs(a, b):
 
 
 def oracle(vertices, model, pairs):
-    """Crossing pairs ``(P,)`` and triangles of one frame ``(V, 3)``, of all pairs of triangles whose
-    boxes meet and that have no vertex in common."""
+    """Crossing pairs ``(P,)`` and triangles of one frame ``(V, 3)``, of all pairs of triangles
+    whose boxes meet and that have no vertex in common."""
     faces, link = model.topology.faces, model.topology.face_link
     link = np.where((faces == np.roll(faces, 1, axis=1)).any(axis=1), -1, link)  # collapsed
     hits, crossing = np.zeros(len(pairs), int), np.zeros(len(faces), bool)
