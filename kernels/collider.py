@@ -51,4 +51,4 @@ class MeshCollider:
     """Parts that are tried against each other."""
 
     n_triangles: int = field(metadata={"static": True})
-    """Real triangles."""
+    """Triangles of the surface, also those that are in no cluster since two corners coincide."""

@@ -94,8 +94,8 @@ class _Found(NamedTuple):
 def mesh_overlap(vertices: Vec, collider: MeshCollider) -> MeshOverlap:
     """Pairs of triangles that cross, of all pairs of parts that are tried.
 
-    Triangles cross as `triangles_intersect` says: touching ones do not. Where vertices are NaN
-    nothing crosses.
+    Triangles cross as `triangles_intersect` says: touching ones do not, nor do neighbours, which
+    have a vertex in common. Where vertices are NaN nothing crosses.
 
     Args:
       vertices: of the posed surface, ``(V, B, T)``, from the pelvis or another place nearby.
@@ -169,7 +169,9 @@ def _try_triangles(near: _Near, posed: _Posed, windows: _Windows, found: _Found)
             first, second, k = (look_up(x, place) for x in hits[:3])
             cluster_a, cluster_b, pair, frame = (look_up(x, k) for x in near[:4])
             triangles = cluster_a * CLUSTER + first, cluster_b * CLUSTER + second
-            return _noted(found, pair, frame, triangles, valid)
+            a, b = (look_up(collider.triangle, triangle) for triangle in triangles)
+            neighbours = jnp.any(a[:, :, None] == b[:, None, :], axis=(1, 2))
+            return _noted(found, pair, frame, triangles, valid & ~neighbours)
 
         return _each(hits.valid & triangles_intersect(a, b), note, found, windows.crossing)
 

@@ -28,9 +28,10 @@ def triangles_intersect(a: Triangle, b: Triangle) -> Bool[Array, "..."]:
     overlap, nor does one whose corners lie on a line or in a point. NaN counts as apart.
 
     Each volume is computed from differences to a corner, which float32 has exactly for corners near
-    each other, however far the origin. Only triangles that a shift by a millionth of their extent
-    would touch may be decided either way (`tests/test_triangles.py`). But for them, which triangle
-    is `a`, and at which corner each begins and which way round it goes, changes nothing.
+    each other, however far the origin. Rounding may decide of triangles that a shift by a millionth
+    of their extent would touch (`tests/test_triangles.py`), as of neighbours with a corner in
+    common, and of triangles thinner than that. But for them, which triangle is `a`, and at which
+    corner each begins and which way round it goes, changes nothing.
 
     Args:
       a: corners, in any unit and from any origin.
