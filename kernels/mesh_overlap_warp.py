@@ -29,8 +29,9 @@ runs at once of the largest kernel."""
 _BLOCK = 128
 """Threads a block: smaller ones leave fewer registers unused."""
 
-_LANES = 128
-"""Threads that share the clusters of two near parts: up to 148 times 114 of the default body."""
+_ROWS = 4
+"""Rows of threads that share the clusters of two near parts: up to 148 times 114 of the default
+body."""
 
 
 def mesh_overlap_warp(vertices: Vec, collider: MeshCollider, *, room: int = ROOM) -> MeshOverlap:
@@ -76,25 +77,30 @@ def _search(vertices: Vec, collider: MeshCollider, room: int) -> tuple[Array, Ar
     near = kernel["near_parts"](
         *part_boxes, layout[1], none, launch_dims=(frames, pairs), output_dims=frames * pairs
     )
-    close = kernel["near_clusters"](
+    count, unlisted, close, facing = kernel["near_clusters"](
         *boxes,
+        *part_boxes,
         *layout,
         *near,
         groups,
-        _LANES,
+        _ROWS,
         none,
         jnp.zeros(frames * pairs, jnp.int32),
-        launch_dims=(groups, _LANES),
-        output_dims=max(1, frames * room),
+        launch_dims=(groups, _ROWS, CLUSTER),
+        output_dims={"close": room * frames, "facing": (room * frames, 2)},
+    )
+    triangles = (*vertices, collider.triangle, collider.size, *boxes)
+    (facing,) = kernel["facing_triangles"](
+        *triangles, near[1], count, close, groups, facing, launch_dims=(groups, 2, CLUSTER)
     )
     hits, marks = kernel["crossings"](
-        *vertices,
-        collider.triangle,
-        collider.size,
-        *boxes,
+        *triangles,
         *layout,
         *near,
-        *close,
+        count,
+        unlisted,
+        close,
+        facing,
         _most_clusters(collider),
         groups,
         jnp.zeros((pairs, frames), jnp.int32),
@@ -133,7 +139,8 @@ def _kernels() -> dict[str, Any]:
         "cluster_boxes": ((), 2),
         "part_boxes": ((), 2),
         "near_parts": (("count",), 2),
-        "near_clusters": (("count", "unlisted"), 3),
+        "near_clusters": (("count", "unlisted"), 4),
+        "facing_triangles": (("facing",), 1),
         "crossings": (("hits", "marks"), 2),
     }
     return {
