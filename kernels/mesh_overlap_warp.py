@@ -48,6 +48,8 @@ def mesh_overlap_warp(vertices: Vec, collider: MeshCollider, *, room: int = ROOM
 
     Raises:
       ImportError: where warp-lang is not installed.
+      ValueError: for more frames than 32-bit numbers can count the near clusters of: 80,000 of the
+        default body.
     """
     shape = vertices[0].shape[1:]
     if not collider.pairs:
@@ -62,7 +64,9 @@ def _search(vertices: Vec, collider: MeshCollider, room: int) -> tuple[Array, Ar
     """Crossing pairs of triangles ``(P, F)``, and a bit for each crossing triangle ``(C, F)``."""
     kernel = _kernels()
     frames, clusters, pairs = vertices[0].shape[1], collider.size.shape[0], len(collider.pairs)
-    parts = len(collider.start) - 1
+    parts, most = len(collider.start) - 1, _most_clusters(collider)
+    if frames * max(pairs * most, room) >= 2**31:
+        raise ValueError(f"{frames} frames at once are too many; `map_posed` gives them in chunks")
     layout = jnp.array(collider.start, jnp.int32), jnp.array(collider.pairs, jnp.int32)
     none = jnp.zeros(1, jnp.int32)
     groups = min(_GROUPS, _GROUPS_PER_FRAME * frames)
@@ -101,7 +105,7 @@ def _search(vertices: Vec, collider: MeshCollider, room: int) -> tuple[Array, Ar
         unlisted,
         close,
         facing,
-        _most_clusters(collider),
+        most,
         groups,
         jnp.zeros((pairs, frames), jnp.int32),
         jnp.zeros((clusters, frames), jnp.uint32),

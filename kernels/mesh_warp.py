@@ -139,7 +139,8 @@ def facing_triangles(
     """
     group, side, lane = wp.tid()
     for i in range(group, wp.min(count[0], close.shape[0]), groups):
-        f, own, other = near[close[i][0]][0], close[i][1 + side], close[i][2 - side]
+        f, a, b = near[close[i][0]][0], close[i][1], close[i][2]
+        own, other = wp.where(side == 0, a, b), wp.where(side == 0, b, a)
         if lane < size[own]:
             v0, v1, v2 = corners(x, y, z, triangle[own * LANES + lane], f)
             least, most = wp.min(wp.min(v0, v1), v2), wp.max(wp.max(v0, v1), v2)
