@@ -130,7 +130,6 @@ def _kernels() -> dict[str, Any]:
         ) from error
     if wp.config.log_level == wp.LOG_INFO:
         wp.config.log_level = wp.LOG_WARNING  # its greetings would go to stdout, where results go
-    module = import_module("phymotion_jax.kernels.mesh_warp")
     function = partial(
         wp.jax_kernel,
         vmap_method="sequential",
@@ -140,14 +139,16 @@ def _kernels() -> dict[str, Any]:
         module_preload_mode=wp.JaxModulePreloadMode.ALL_DEVICES,
     )
     in_out_and_outputs = {
-        "cluster_boxes": ((), 2),
-        "part_boxes": ((), 2),
-        "near_parts": (("count",), 2),
-        "near_clusters": (("count", "unlisted"), 4),
-        "facing_triangles": (("facing",), 1),
-        "crossings": (("hits", "marks"), 2),
+        "clusters_warp.cluster_boxes": ((), 2),
+        "clusters_warp.part_boxes": ((), 2),
+        "clusters_warp.near_parts": (("count",), 2),
+        "clusters_warp.near_clusters": (("count", "unlisted"), 4),
+        "mesh_warp.facing_triangles": (("facing",), 1),
+        "mesh_warp.crossings": (("hits", "marks"), 2),
     }
-    return {
-        name: function(getattr(module, name), in_out_argnames=names, num_outputs=count)
-        for name, (names, count) in in_out_and_outputs.items()
-    }
+    kernels = {}
+    for path, (names, count) in in_out_and_outputs.items():
+        module, name = path.split(".")
+        kernel = getattr(import_module(f"phymotion_jax.kernels.{module}"), name)
+        kernels[name] = function(kernel, in_out_argnames=names, num_outputs=count)
+    return kernels
