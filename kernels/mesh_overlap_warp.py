@@ -23,7 +23,7 @@ ROOM = 1024
 have 0 to 400 on average, a pose 1,000 at most."""
 
 _GROUPS, _GROUPS_PER_FRAME = 8192, 8
-"""Groups of threads that take the entries of a list in turns, at most: three times what an H100
+"""Groups of threads that take the entries of a list in turns, at most: twice what an H100
 runs at once of the largest kernel."""
 
 _BLOCK = 128
