@@ -19,8 +19,8 @@ from phymotion_jax.kernels.mesh_overlap import MeshOverlap
 from phymotion_jax.kernels.vectors import Vec
 
 ROOM = 1024
-"""Pairs of near clusters listed a frame, on average over the frames given: 20 bytes each. Real clips
-on bodies drawn at random had 260 on average, the worst clip 1,000."""
+"""Pairs of near clusters listed a frame, on average over the frames given: 20 bytes each. Real
+clips on bodies drawn at random had 260 on average, the worst clip 1,000."""
 
 _GROUPS, _GROUPS_PER_FRAME = 8192, 8
 """Groups of threads that take the entries of a list in turns, at most: twice what an H100
