@@ -32,7 +32,7 @@ class MeshCollider:
     """The same corners as places among their cluster's vertices."""
 
     vertex: Int[Array, "C M"]
-    """Vertices of each cluster, every one once."""
+    """Vertices of each cluster, every one once. Along the normal of the first three it is thin."""
 
     size: Int[Array, " C"]
     """Real triangles of each cluster."""

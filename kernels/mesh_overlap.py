@@ -25,7 +25,6 @@ from phymotion_jax.kernels.select import (
     over_hits,
     over_products,
     pack_bits,
-    products,
 )
 from phymotion_jax.kernels.triangles import triangles_intersect
 from phymotion_jax.kernels.vectors import Vec
@@ -153,13 +152,11 @@ def _named(hits: PairHits, frames: int, collider: MeshCollider) -> _Near:
 def _try_triangles(near: _Near, posed: _Posed, windows: _Windows, found: _Found) -> _Found:
     """Add the crossing triangles of pairs of clusters."""
     collider = posed.collider
-    clusters = (near.first, near.second)
-    here = [clusters_here(posed.vertices, c, near.frame, collider) for c in clusters]
-    boxes = [posed.bounds.at(c, near.frame) for c in clusters]
-    tried = products(
-        near_triangles(here[0], near.valid, boxes[1], collider),
-        near_triangles(here[1], near.valid, boxes[0], collider),
-    )
+    here = [
+        clusters_here(posed.vertices, posed.bounds, cluster, near.frame, collider)
+        for cluster in (near.first, near.second)
+    ]
+    tried = near_triangles(*here, near.valid, collider)
 
     def step(hits: PairHits, found: _Found) -> _Found:
         a = triangles_at(here[0], hits.column, hits.first, collider)
