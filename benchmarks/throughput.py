@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -85,9 +85,12 @@ def device_facts() -> dict[str, str]:
     return facts | {"python": platform.python_version()}
 
 
-def demo_batch(clips: int, frames: int, seed: int = 0) -> MotionBatch:
-    """The demo clips in turn, each repeated to fill its frames, each with a body of its own."""
-    motions = [load_motion(path) for path in demo_clips()]
+def demo_batch(
+    clips: int, frames: int, seed: int = 0, files: Sequence[Path] | None = None
+) -> MotionBatch:
+    """The demo clips, or some files, in turn, each repeated to fill its frames, each with a body of
+    its own."""
+    motions = [load_motion(path) for path in files or demo_clips()]
     chosen = [motions[k % len(motions)] for k in range(clips)]
     rows = [np.arange(frames) % m.n_frames for m in chosen]
     betas = np.random.default_rng(seed).normal(size=(clips, 10))

@@ -2,15 +2,16 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from einops import rearrange
-from jaxtyping import Array, Bool, Int, UInt8, UInt32
+from jaxtyping import Array, Bool, Int, UInt16, UInt32
 
 from phymotion_jax.kernels.clusters import Bounds
 from phymotion_jax.kernels.collider import CLUSTER, MeshCollider
-from phymotion_jax.kernels.select import pack_words
+from phymotion_jax.kernels.select import Products, look_up, products
 from phymotion_jax.kernels.triangles import Triangle
-from phymotion_jax.kernels.vectors import Vec
+from phymotion_jax.kernels.vectors import Vec, cross, dot, sub
 
 
 class ClustersHere(NamedTuple):
@@ -23,43 +24,79 @@ class ClustersHere(NamedTuple):
     vertex: Vec
     """Its vertices, components ``(K, M)``."""
 
+    box: Bounds
+    """Its box, ``(K,)``."""
+
 
 def clusters_here(
-    vertices: Vec, cluster: Int[Array, " K"], frame: Int[Array, " K"], collider: MeshCollider
+    vertices: Vec, bounds: Bounds, cluster: Array, frame: Array, collider: MeshCollider
 ) -> ClustersHere:
-    """Clusters of a posed surface ``(V, F)``."""
-    rows = collider.vertex[cluster]
-    x, y, z = (c[rows, frame[:, None]] for c in vertices)
-    return ClustersHere(cluster, (x, y, z))
+    """Clusters ``(K,)`` of a posed surface, of its vertices ``(V, F)`` and boxes ``(C, F)``."""
+    rows = look_up(collider.vertex, cluster)
+    x, y, z = (look_up(c, rows, frame[:, None]) for c in vertices)
+    vertex = jax.lax.optimization_barrier((x, y, z))
+    return ClustersHere(cluster, vertex, bounds.at(cluster, frame))
 
 
 def near_triangles(
-    here: ClustersHere, valid: Bool[Array, " K"], box: Bounds, collider: MeshCollider
-) -> UInt32[Array, "1 K"]:
-    """Bits of the real triangles of each cluster that a box ``(K,)`` may meet: no side of it has
-    all three corners beyond it."""
-    beyond = _sides_beyond(here.vertex, box)
-    corner = rearrange(collider.corner, "(c i) k -> k i c", i=CLUSTER)[:, :, here.cluster]
-    flat = corner + beyond.shape[1] * jnp.arange(beyond.shape[0], dtype=jnp.int32)
-    a, b, c = beyond.reshape(-1)[flat]
-    real = jnp.arange(CLUSTER)[:, None] < collider.size[here.cluster]
-    return pack_words(((a & b & c) == 0) & real & valid)
+    a: ClustersHere, b: ClustersHere, valid: Bool[Array, " K"], collider: MeshCollider
+) -> Products:
+    """The triangles of each cluster that may meet the other, in column k those of its k-th pair.
+
+    A triangle is left out where all its corners are beyond the other cluster along an axis, along
+    the normal that either of them is thin along, or along the line between their middles. (That
+    leaves 14 in 100 of the pairs of triangles that boxes leave of all, where the axes leave 33.)
+    """
+    middle = [tuple(0.5 * (u + v) for u, v in zip(*side.box, strict=True)) for side in (a, b)]
+    gap: Vec = sub(middle[1], middle[0])  # pyright: ignore[reportArgumentType]
+    ways = (_thin_way(a), _thin_way(b), gap)
+    along = [[dot(tuple(c[:, None] for c in way), x.vertex) for way in ways] for x in (a, b)]
+    words = (
+        _not_beyond(x, other.box, mine, others, collider)
+        for x, other, mine, others in ((a, b, *along), (b, a, *along[::-1]))
+    )
+    first, second = (jnp.where(valid, word, 0)[None] for word in words)
+    return products(first, second)
 
 
 def triangles_at(
     here: ClustersHere, item: Int[Array, " J"], row: Int[Array, " J"], collider: MeshCollider
 ) -> Triangle:
     """Corners of triangles: number `row` of the cluster at place `item`."""
-    corners = collider.corner[here.cluster[item] * CLUSTER + row]
-    flat = item[:, None] * here.vertex[0].shape[1] + corners
-    a, b, c = (tuple(x.reshape(-1)[flat[:, k]] for x in here.vertex) for k in range(3))
+    place = look_up(here.cluster, item) * CLUSTER + row
+    corners = look_up(collider.corner, place)
+    a, b, c = (tuple(look_up(x, item, corners[:, k]) for x in here.vertex) for k in range(3))
     return a, b, c  # pyright: ignore[reportReturnType]
 
 
-def _sides_beyond(points: Vec, box: Bounds) -> UInt8[Array, "K M"]:
-    """One bit for each side of a box that a point is beyond (Cohen and Sutherland's outcode)."""
-    code = jnp.zeros(points[0].shape, jnp.uint8)
-    for k in range(3):
-        below, above = points[k] < box.low[k][:, None], points[k] > box.high[k][:, None]
-        code |= below.astype(jnp.uint8) << (2 * k) | above.astype(jnp.uint8) << (2 * k + 1)
+def _thin_way(here: ClustersHere) -> Vec:
+    """Normal of the plane of the first three vertices, of any length ``(K,)``."""
+    a, b, c = (tuple(x[:, k] for x in here.vertex) for k in range(3))
+    return cross(sub(b, a), sub(c, a))  # pyright: ignore[reportArgumentType]
+
+
+def _not_beyond(
+    here: ClustersHere, box: Bounds, mine: list[Array], others: list[Array], collider: MeshCollider
+) -> UInt32[Array, " K"]:
+    """Bits of the real triangles of each cluster that have no side of another all beyond it."""
+    sides = [*zip(here.vertex, box.low, box.high, strict=True)]
+    sides += [(x, y.min(axis=1), y.max(axis=1)) for x, y in zip(mine, others, strict=True)]
+    # Stored: else XLA computes a vertex's bits anew for every triangle that it is a corner of.
+    beyond = jax.lax.optimization_barrier(_sides_beyond(sides))
+    corners = rearrange(collider.corner, "(c i) k -> c k i", i=CLUSTER)
+    item = jnp.arange(beyond.shape[0], dtype=jnp.int32)[:, None, None]
+    beyond = jax.lax.optimization_barrier(look_up(beyond, item, look_up(corners, here.cluster)))
+    real = jnp.arange(CLUSTER) < look_up(collider.size, here.cluster)[:, None]
+    meets = ((beyond[:, 0] & beyond[:, 1] & beyond[:, 2]) == 0) & real
+    bit = jnp.uint32(1) << jnp.arange(CLUSTER, dtype=jnp.uint32)
+    return jnp.sum(jnp.where(meets, bit, 0), axis=1, dtype=jnp.uint32)
+
+
+def _sides_beyond(sides: list[tuple[Array, Array, Array]]) -> UInt16[Array, "K M"]:
+    """Two bits for each way along which points ``(K, M)`` may be below or above a piece ``(K,)``:
+    Cohen and Sutherland's outcode."""
+    code = jnp.zeros(sides[0][0].shape, jnp.uint16)
+    for k, (place, low, high) in enumerate(sides):
+        code |= (place < low[:, None]).astype(jnp.uint16) << (2 * k)
+        code |= (place > high[:, None]).astype(jnp.uint16) << (2 * k + 1)
     return code

@@ -11,7 +11,7 @@ from einops import rearrange
 from jaxtyping import Array, Bool, Int
 
 from phymotion_jax.kernels.collider import MeshCollider
-from phymotion_jax.kernels.select import WORD, Products, pack_words, products
+from phymotion_jax.kernels.select import WORD, Products, look_up, pack_words, products
 from phymotion_jax.kernels.vectors import Vec
 
 
@@ -24,20 +24,16 @@ class Bounds(NamedTuple):
     high: Vec
     """Greatest."""
 
-    def at(self, index) -> "Bounds":
-        """Some of them."""
-        return jax.tree.map(lambda c: c[index], self)
+    def at(self, *place: Array) -> "Bounds":
+        """Those at places of the leading axes."""
+        return jax.tree.map(lambda c: look_up(c, *place), self)
 
 
 def cluster_bounds(vertices: Vec, collider: MeshCollider) -> Bounds:
     """Boxes of the clusters ``(C, F)`` around posed vertices ``(V, F)``."""
-    low, high = [], []
-    for c in vertices:
-        # Row by row: their gathers are read as they are compared, and not stored first.
-        rows = [c[row] for row in collider.vertex.T]
-        low.append(jnp.stack(rows).min(axis=0))
-        high.append(jnp.stack(rows).max(axis=0))
-    return jax.lax.optimization_barrier(Bounds(tuple(low), tuple(high)))  # pyright: ignore
+    rows = tuple(look_up(c, collider.vertex) for c in vertices)
+    low, high = (tuple(extreme(c, axis=1) for c in rows) for extreme in (jnp.min, jnp.max))
+    return jax.lax.optimization_barrier(Bounds(low, high))  # pyright: ignore[reportArgumentType]
 
 
 def bounds_meet(a: Bounds, b: Bounds) -> Bool[Array, "..."]:
@@ -56,12 +52,14 @@ def clusters_near(bounds: Bounds, collider: MeshCollider) -> Products:
     """
     blocks = _blocks(collider)
     whole = _part_bounds(bounds, collider.start)
-    mine = bounds.at(blocks.cluster[:, :, None])
-    others = whole.at(blocks.partner[None])
+    mine = bounds.at(jnp.array(blocks.cluster[:, :, None]))
+    others = whole.at(jnp.array(blocks.partner[None]))
     near = bounds_meet(mine, others) & blocks.real[:, :, None, None]
     words = rearrange(pack_words(near)[0], "n p f -> (n p) f")
     words = jnp.pad(words, ((0, 1), (0, 0)))  # a last row for words that a part does not have
-    first, second = (rearrange(words[row], "w p f -> w (p f)") for row in blocks.row)
+    first, second = (
+        rearrange(look_up(words, jnp.array(row)), "w p f -> w (p f)") for row in blocks.row
+    )
     return products(first, second)
 
 

@@ -32,7 +32,7 @@ class MeshCollider:
     """The same corners as places among their cluster's vertices."""
 
     vertex: Int[Array, "C M"]
-    """Vertices of each cluster, every one once."""
+    """Vertices of each cluster, every one once. Along the normal of the first three it is thin."""
 
     size: Int[Array, " C"]
     """Real triangles of each cluster."""
@@ -51,4 +51,4 @@ class MeshCollider:
     """Parts that are tried against each other."""
 
     n_triangles: int = field(metadata={"static": True})
-    """Real triangles."""
+    """Triangles of the surface, also those that are in no cluster since two corners coincide."""

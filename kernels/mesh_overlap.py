@@ -21,10 +21,10 @@ from phymotion_jax.kernels.select import (
     WORD,
     Hits,
     PairHits,
+    look_up,
     over_hits,
     over_products,
     pack_bits,
-    products,
 )
 from phymotion_jax.kernels.triangles import triangles_intersect
 from phymotion_jax.kernels.vectors import Vec
@@ -93,8 +93,8 @@ class _Found(NamedTuple):
 def mesh_overlap(vertices: Vec, collider: MeshCollider) -> MeshOverlap:
     """Pairs of triangles that cross, of all pairs of parts that are tried.
 
-    Triangles cross as `triangles_intersect` says: touching ones do not. Where vertices are NaN
-    nothing crosses.
+    Triangles cross as `triangles_intersect` says: touching ones do not, nor do neighbours, which
+    have a vertex in common. Where vertices are NaN nothing crosses.
 
     Args:
       vertices: of the posed surface, ``(V, B, T)``, from the pelvis or another place nearby.
@@ -127,11 +127,11 @@ def _search(vertices: Vec, collider: MeshCollider) -> _Found:
 
     def step(hits: PairHits, found: _Found) -> _Found:
         near = _named(hits, frames, collider)
-        a, b = bounds.at((near.first, near.frame)), bounds.at((near.second, near.frame))
+        a, b = (bounds.at(cluster, near.frame) for cluster in near[:2])
         return _each(
             near.valid & bounds_meet(a, b),
             lambda place, valid, found: _try_triangles(
-                _Near(*(x[place] for x in near[:4]), valid), posed, windows, found
+                _Near(*(look_up(x, place) for x in near[:4]), valid), posed, windows, found
             ),
             found,
             windows.near,
@@ -145,30 +145,30 @@ def _named(hits: PairHits, frames: int, collider: MeshCollider) -> _Near:
     """Pairs of clusters of the columns and rows of `clusters_near`."""
     pair, frame = jnp.divmod(hits.column, frames)
     start = jnp.array([[collider.start[part] for part in pair] for pair in collider.pairs])
-    first, second = hits.first + start[pair, 0], hits.second + start[pair, 1]
-    return _Near(first, second, pair, frame, hits.valid)
+    first, second = look_up(start, pair).T
+    return _Near(hits.first + first, hits.second + second, pair, frame, hits.valid)
 
 
 def _try_triangles(near: _Near, posed: _Posed, windows: _Windows, found: _Found) -> _Found:
     """Add the crossing triangles of pairs of clusters."""
     collider = posed.collider
-    clusters = (near.first, near.second)
-    here = [clusters_here(posed.vertices, c, near.frame, collider) for c in clusters]
-    boxes = [posed.bounds.at((c, near.frame)) for c in clusters]
-    tried = products(
-        near_triangles(here[0], near.valid, boxes[1], collider),
-        near_triangles(here[1], near.valid, boxes[0], collider),
-    )
+    here = [
+        clusters_here(posed.vertices, posed.bounds, cluster, near.frame, collider)
+        for cluster in (near.first, near.second)
+    ]
+    tried = near_triangles(*here, near.valid, collider)
 
     def step(hits: PairHits, found: _Found) -> _Found:
         a = triangles_at(here[0], hits.column, hits.first, collider)
         b = triangles_at(here[1], hits.column, hits.second, collider)
 
         def note(place: Array, valid: Array, found: _Found) -> _Found:
-            k = hits.column[place]
-            first = near.first[k] * CLUSTER + hits.first[place]
-            second = near.second[k] * CLUSTER + hits.second[place]
-            return _noted(found, near.pair[k], near.frame[k], (first, second), valid)
+            first, second, k = (look_up(x, place) for x in hits[:3])
+            cluster_a, cluster_b, pair, frame = (look_up(x, k) for x in near[:4])
+            triangles = cluster_a * CLUSTER + first, cluster_b * CLUSTER + second
+            a, b = (look_up(collider.triangle, triangle) for triangle in triangles)
+            neighbours = jnp.any(a[:, :, None] == b[:, None, :], axis=(1, 2))
+            return _noted(found, pair, frame, triangles, valid & ~neighbours)
 
         return _each(hits.valid & triangles_intersect(a, b), note, found, windows.crossing)
 
@@ -182,10 +182,10 @@ def _each(
     window: int,
 ) -> _Found:
     """Fold a step over the places of a mask's hits, a window at a time."""
-    table = rearrange(mask, "(row column) -> row column", row=WORD)
+    table = rearrange(mask, "(column row) -> row column", row=WORD)
 
     def turn(hits: Hits, found: _Found) -> _Found:
-        return step(hits.row * table.shape[1] + hits.column, hits.valid, found)
+        return step(hits.column * WORD + hits.row, hits.valid, found)
 
     return over_hits(turn, pack_bits(table), found, window=window)
 

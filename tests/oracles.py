@@ -85,3 +85,27 @@ def skinned(body: dict[str, np.ndarray], betas: np.ndarray, vectors: np.ndarray)
         moved = (rest - joints[joint]) @ rot[joint].T + pos[joint]
         out += body["weights"][:, joint : joint + 1] * moved
     return out
+
+
+def triangles_cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Whether the insides of triangles ``(..., 3, 3)`` share a piece of a line.
+
+    Möller 1997, in float64: the pieces in which two triangles cut each other's planes overlap.
+    """
+    of_a, of_b = (
+        np.cross(t[..., 1, :] - t[..., 0, :], t[..., 2, :] - t[..., 0, :]) for t in (a, b)
+    )
+    way = np.cross(of_a, of_b)
+    met, ends = np.ones(way.shape[:-1], bool), []
+    for mine, other, normal in ((a, b, of_b), (b, a, of_a)):
+        side = np.einsum("...cx,...x->...c", mine - other[..., :1, :], normal)
+        along = np.einsum("...cx,...x->...c", mine, way)
+        met &= (side.min(axis=-1) < 0.0) & (side.max(axis=-1) > 0.0)
+        next_side, next_along = np.roll(side, -1, axis=-1), np.roll(along, -1, axis=-1)
+        cut = (side > 0.0) != (next_side > 0.0)
+        share = side / np.where(cut, side - next_side, 1.0)
+        places = along + (next_along - along) * share
+        low, high = (np.where(cut, places, fill) for fill in (np.inf, -np.inf))
+        ends.append((low.min(axis=-1), high.max(axis=-1)))
+    (low_a, high_a), (low_b, high_b) = ends
+    return met & (np.maximum(low_a, low_b) < np.minimum(high_a, high_b))

@@ -22,6 +22,10 @@ stand about a centimetre apart), say nothing about the motion. Of the default bo
 and neck are 5 cm from the shoulders."""
 
 
+_THREES = 200
+"""Planes tried of those that three vertices of a cluster span. A better one only saves time."""
+
+
 @dataclass(frozen=True)
 class _Rest:
     """The mean body. Compared by the digests of what it is made of."""
@@ -42,7 +46,8 @@ def mesh_collider(model: SurfaceModel, pairs: Pairs | None = None) -> MeshCollid
     Built on the host and kept: once a process for each body and set of pairs (half a second).
 
     Args:
-      model: the surface. A triangle is of the part ``topology.face_link``.
+      model: the surface. A triangle is of the part ``topology.face_link``; those that have two
+        corners at one vertex are left out.
       pairs: links to try, in any order; by default those of `default_mesh_pairs`.
 
     Raises:
@@ -85,13 +90,15 @@ def _default_pairs(rest: _Rest) -> Pairs:
 def _collider(rest: _Rest, pairs: Pairs) -> MeshCollider:
     faces, link = rest.topology.faces, rest.topology.face_link
     centre = rest.vertex[faces].mean(axis=1)
+    # Two corners at one vertex have no inside; of their rounding something might cross.
+    whole = np.all(faces != np.roll(faces, 1, axis=1), axis=1)
     groups, start = [], [0]
     for part in range(N_BODIES):
-        groups += _compact_groups(centre, np.flatnonzero(link == part))
+        groups += _compact_groups(centre, np.flatnonzero(whole & (link == part)))
         start.append(len(groups))
     size = np.array([len(group) for group in groups])
     face = np.concatenate([_filled(group, CLUSTER) for group in groups])
-    vertex, corner = _local_vertices(faces[face].reshape(-1, CLUSTER * 3))
+    vertex, corner = _local_vertices(faces[face].reshape(-1, CLUSTER * 3), rest.vertex)
     with jax.ensure_compile_time_eval():  # colliders are kept: no tracer may get into one
         return MeshCollider(
             triangle=jnp.asarray(faces[face], jnp.int32),
@@ -121,13 +128,31 @@ def _compact_groups(
 
 
 def _local_vertices(
-    corners: Int[np.ndarray, "C K"],
+    corners: Int[np.ndarray, "C K"], places: Float[np.ndarray, "V 3"]
 ) -> tuple[Int[np.ndarray, "C M"], Int[np.ndarray, "C K"]]:
-    """The vertices of each row, and the place of each corner among them."""
-    own = [np.unique(row, return_inverse=True) for row in corners]
-    most = max(len(vertices) for vertices, _ in own)
-    vertex = np.stack([_filled(vertices, most) for vertices, _ in own])
-    return vertex, np.stack([place for _, place in own])
+    """The vertices of each row, flattest three first, and the place of each corner among them."""
+    own = [np.unique(row) for row in corners]
+    most = max(map(len, own))
+    vertex = np.stack([_filled(row, most) for row in own])
+    vertex = np.take_along_axis(vertex, _flattest_first(places[vertex]), axis=1)
+    # Where a vertex stands twice, in what fills the row up, the first place is as good as any.
+    same = corners[:, :, None] == vertex[:, None, :]
+    return vertex, np.argmax(same, axis=2)
+
+
+def _flattest_first(points: Float[np.ndarray, "C M 3"]) -> Int[np.ndarray, "C M"]:
+    """An order of each cluster's points: of some threes, that with the plane nearest to all."""
+    clusters, count = points.shape[:2]
+    threes = np.random.default_rng(0).integers(0, count, (_THREES, 3))
+    first, second, third = (points[:, index] for index in threes.T)
+    normal = np.cross(second - first, third - first)
+    length = np.linalg.norm(normal, axis=2)
+    thickness = np.ptp(np.einsum("csx,cmx->csm", normal, points), axis=2)
+    thickness = np.divide(thickness, length, out=np.full_like(length, np.inf), where=length > 0.0)
+    best = threes[np.argmin(thickness, axis=1)]
+    rank = np.tile(np.arange(count) + 3, (clusters, 1))
+    np.put_along_axis(rank, best, np.arange(3)[None], axis=1)
+    return np.argsort(rank, axis=1, kind="stable")
 
 
 def _filled(values: Int[np.ndarray, " k"], size: int) -> Int[np.ndarray, " n"]:
