@@ -2,11 +2,11 @@
 
     python benchmarks/throughput.py --clips 64 512 4096 --json throughput.json
 
-Cases: the score by each preset, contact and dynamic axes alone, and inverse dynamics alone
-(positions, velocities and accelerations of the joints given) by the fused kernel and by vmapped
-MJX. Each is
-compiled once a batch size, run once to warm up, and timed over `--runs` runs with the data already
-on the device. Both backends are compared with C MuJoCo in float64 in the same run.
+Cases: the score by each preset, with self-penetration at each level ("physical, capsule"; "none"
+leaves it out), contact and dynamic axes alone, and inverse dynamics alone (positions, velocities
+and accelerations of the joints given) by the fused kernel and by vmapped MJX. Each is compiled
+once a batch size, run once to warm up, and timed over `--runs` runs with the data already on the
+device. Both backends are compared with C MuJoCo in float64 in the same run.
 """
 
 import json
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
@@ -34,10 +34,11 @@ from phymotion_jax.assets import demo_clips
 from phymotion_jax.body.mjcf import to_mjcf
 from phymotion_jax.body.qpos import JointMotion, generalized_force, joint_motion
 from phymotion_jax.dynamics import dynamics
-from phymotion_jax.presets import PRESET_NAMES
+from phymotion_jax.presets import PRESET_NAMES, get_preset
 
 CASES = (
-    *("physical", "paper", "paper, two axes", "reference, two axes"),
+    *("physical, none", "physical, capsule", "physical, hull", "physical, mesh"),
+    *("paper", "paper, two axes", "reference, two axes"),
     *("dynamics, fused", "dynamics, mjx"),
 )
 
@@ -120,11 +121,15 @@ def random_joints(clips: int, frames: int, seed: int = 0) -> JointMotion:
 
 def work(case: str, clips: int, frames: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """The function of a case and its arguments, on the device."""
-    preset, _, two_axes = case.partition(", two")
-    if preset in PRESET_NAMES:
+    name, _, part = case.partition(", ")
+    if name in PRESET_NAMES:
+        preset = get_preset(name)
+        if part in ("none", *preset.levels):
+            preset = replace(preset, self_penetration=None if part == "none" else part)
 
         def scored(batch):
             report = score(batch, preset=preset)
+            two_axes = part == "two axes"
             return [report.axes[a] for a in ("contact", "dynamic")] if two_axes else report
 
         return scored, (demo_batch(clips, frames),)
