@@ -1,6 +1,7 @@
 """How deep capsules stand in each other: the parts of a body, roughly."""
 
 from functools import partial
+from itertools import groupby
 
 import jax
 import jax.numpy as jnp
@@ -25,16 +26,23 @@ def capsule_depth(
       ends_a: one end of the axis of each capsule, components ``(K, B, T)``, in metres.
       ends_b: the other end.
       radius: in metres.
-      pairs: indices of the capsules to try against each other.
+      pairs: indices of the capsules to try against each other. Those with the same first one should
+        stand together: its axis is then read once for all of them.
 
     Returns:
       Metres, 0 where a pair is apart. What NaN padding gives is not defined.
     """
+    if not pairs:
+        return jnp.zeros((0, *ends_a[0].shape[1:]), ends_a[0].dtype)
     axis = sub(ends_b, ends_a)
-    first, second = (jnp.array([pair[side] for pair in pairs], jnp.int32) for side in (0, 1))
-    p, u, q, v = (_rows(vec, rows) for rows in (first, second) for vec in (ends_a, axis))
-    reach = _take(radius, first) + _take(radius, second)
-    return jnp.maximum(reach - _segment_distance(p, u, q, v), 0.0)
+    depth = []
+    for first, run in groupby(pairs, key=lambda pair: pair[0]):
+        second = jnp.array([pair[1] for pair in run], jnp.int32)
+        p, u = (jax.tree.map(lambda c, k=first: c[k : k + 1], x) for x in (ends_a, axis))
+        q, v = (jax.tree.map(lambda c, rows=second: _take(c, rows), x) for x in (ends_a, axis))
+        reach = radius[first : first + 1] + _take(radius, second)
+        depth.append(jnp.maximum(reach - _segment_distance(p, u, q, v), 0.0))
+    return jnp.concatenate(depth)
 
 
 def _segment_distance(p: Vec, u: Vec, q: Vec, v: Vec) -> Array:
@@ -63,11 +71,6 @@ def _nearest_places(gap: Vec, u: Vec, v: Vec) -> tuple[Array, Array]:
 def _clamped_ratio(above: Array, below: Array) -> Array:
     """Their quotient within [0, 1]; where both vanish, and any place will do, 0."""
     return jnp.clip(above / jnp.where(below > 0.0, below, 1.0), 0.0, 1.0)
-
-
-def _rows(vec: Vec, index: Array) -> Vec:
-    x, y, z = (_take(c, index) for c in vec)
-    return x, y, z
 
 
 def _take(array: Array, index: Array) -> Array:

@@ -134,9 +134,7 @@ def _kernels() -> dict[str, Any]:
         wp.jax_kernel,
         vmap_method="sequential",
         block_dim=_BLOCK,
-        # On all devices before any runs: XLA may record launches in a CUDA graph, in which nothing
-        # may be loaded, and `shard_map` runs on devices other than the current one.
-        module_preload_mode=wp.JaxModulePreloadMode.ALL_DEVICES,
+        module_preload_mode=wp.JaxModulePreloadMode.NONE,
     )
     in_out_and_outputs = {
         "clusters_warp.cluster_boxes": ((), 2),
@@ -150,5 +148,9 @@ def _kernels() -> dict[str, Any]:
     for path, (names, count) in in_out_and_outputs.items():
         module, name = path.split(".")
         kernel = getattr(import_module(f"phymotion_jax.kernels.{module}"), name)
+        # On all devices before any runs: XLA may record launches in a CUDA graph, in which nothing
+        # may be loaded, and `shard_map` runs on devices other than the current one.
+        for device in jax.local_devices():
+            wp.load_module(kernel.module, device=wp.device_from_jax(device), block_dim=_BLOCK)
         kernels[name] = function(kernel, in_out_argnames=names, num_outputs=count)
     return kernels

@@ -53,9 +53,8 @@ def _capsule_depths(state: State, humanoid: Humanoid) -> tuple[Float[Array, "P B
     owner = humanoid.capsule_link
     capsules = tuple(
         (a, b)
-        for pair in humanoid.separate
         for a, b in product(range(len(owner)), repeat=2)
-        if pair == (owner[a], owner[b])
+        if (owner[a], owner[b]) in humanoid.separate
     )
     start, stop = (
         link_points(state.motion.rot, state.motion.pos, unstack(half), owner)
