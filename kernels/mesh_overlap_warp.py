@@ -56,6 +56,9 @@ def mesh_overlap_warp(vertices: Vec, collider: MeshCollider, *, room: int = ROOM
         return MeshOverlap(jnp.zeros((0, *shape), jnp.int32), jnp.zeros(shape, jnp.int32))
     x, y, z = (rearrange(jax.lax.stop_gradient(c), "v b t -> v (b t)") for c in vertices)
     hits, marks = _search((x, y, z), collider, room)
+    # Where a loop stacks what a kernel returns, XLA on a GPU (jax 0.11) has the kernel write into
+    # the stack itself, and what it has added to an argument in place is lost: zeros came out.
+    hits = jnp.maximum(hits, 0)
     triangles = jnp.sum(jax.lax.population_count(marks), axis=0, dtype=jnp.int32)
     return MeshOverlap(hits.reshape(-1, *shape), triangles.reshape(shape))
 

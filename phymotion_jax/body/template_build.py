@@ -26,8 +26,8 @@ _CAPSULE_SHRINK = 0.95
 17 mm as a rule, and find 99 in 100 pairs that are 3 cm deep (clean and random poses). Where a hull
 tapers (a thigh, to the knee), its capsule still looks out of it, by 6 cm at most."""
 
-_WIDE = 1.2
-"""A hull that is so many times wider than deep takes two capsules."""
+_WIDE_M = 0.03
+"""A hull whose half width is so much more than its half depth takes two capsules: the chest."""
 
 SOLE_POINTS_PER_LINK = 8
 BODY_POINTS_PER_LINK = 6
@@ -236,5 +236,5 @@ def _cores(points: Float[np.ndarray, "P 3"]) -> tuple[list[Float[np.ndarray, "2 
     radius = min(width, depth)
     reach = max(length - radius, 0.0) * axes[:, 0]
     sideways = (width - radius) * axes[:, 1]
-    beside = [-sideways, sideways] if width > _WIDE * radius else [np.zeros(3)]
+    beside = [-sideways, sideways] if width - radius > _WIDE_M else [np.zeros(3)]
     return [np.stack([centre + s - reach, centre + s + reach]) for s in beside], float(radius)
