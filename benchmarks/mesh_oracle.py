@@ -103,7 +103,7 @@ class Exact:
         """Whether two triangles cross or do not as one of them moves by a little."""
         first, second = (self.faces[k][[i]] for k, i in zip((a, b), triangles, strict=True))
         answers = {
-            len(self.intersect(vertices, first, vertices + way, second, detect_only=True)[0]) > 0
+            np.size(self.intersect(vertices, first, vertices + way, second, detect_only=True)[0])
             for way in GRAZE_M * np.array(list(product((-1.0, 0.0, 1.0), repeat=3)))
         }
         return len(answers) == 2

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from einops import rearrange
-from jaxtyping import Array, Bool, Int, UInt16, UInt32
+from jaxtyping import Array, Bool, Float, Int, UInt16, UInt32
 
 from phymotion_jax.kernels.clusters import Bounds
 from phymotion_jax.kernels.collider import CLUSTER, MeshCollider
@@ -50,7 +50,7 @@ def near_triangles(
     middle = [tuple(0.5 * (u + v) for u, v in zip(*side.box, strict=True)) for side in (a, b)]
     gap: Vec = sub(middle[1], middle[0])  # pyright: ignore[reportArgumentType]
     ways = (_thin_way(a), _thin_way(b), gap)
-    along = [[dot(tuple(c[:, None] for c in way), x.vertex) for way in ways] for x in (a, b)]
+    along = [[_heights(x.vertex, way) for way in ways] for x in (a, b)]
     words = (
         _not_beyond(x, other.box, mine, others, collider)
         for x, other, mine, others in ((a, b, *along), (b, a, *along[::-1]))
@@ -67,6 +67,11 @@ def triangles_at(
     corners = look_up(collider.corner, place)
     a, b, c = (tuple(look_up(x, item, corners[:, k]) for x in here.vertex) for k in range(3))
     return a, b, c  # pyright: ignore[reportReturnType]
+
+
+def _heights(vertex: Vec, way: Vec) -> Float[Array, "K M"]:
+    x, y, z = (c[:, None] for c in way)
+    return dot((x, y, z), vertex)
 
 
 def _thin_way(here: ClustersHere) -> Vec:

@@ -76,9 +76,19 @@ class _Near(NamedTuple):
 
     first: Int[Array, " K"]
     second: Int[Array, " K"]
+
     pair: Int[Array, " K"]
+    """Pair of parts that they are of."""
+
     frame: Int[Array, " K"]
+
     valid: Bool[Array, " K"]
+    """Whether they are to be tried at all."""
+
+    def at(self, place: Int[Array, " J"], valid: Bool[Array, " J"]) -> "_Near":
+        """Some of them."""
+        first, second, pair, frame = (look_up(x, place) for x in self[:4])
+        return _Near(first, second, pair, frame, valid)
 
 
 class _Found(NamedTuple):
@@ -128,14 +138,11 @@ def _search(vertices: Vec, collider: MeshCollider) -> _Found:
     def step(hits: PairHits, found: _Found) -> _Found:
         near = _named(hits, frames, collider)
         a, b = (bounds.at(cluster, near.frame) for cluster in near[:2])
-        return _each(
-            near.valid & bounds_meet(a, b),
-            lambda place, valid, found: _try_triangles(
-                _Near(*(look_up(x, place) for x in near[:4]), valid), posed, windows, found
-            ),
-            found,
-            windows.near,
-        )
+
+        def look_closer(place: Array, valid: Array, found: _Found) -> _Found:
+            return _try_triangles(near.at(place, valid), posed, windows, found)
+
+        return _each(near.valid & bounds_meet(a, b), look_closer, found, windows.near)
 
     near = clusters_near(bounds, collider)
     return over_products(step, near, nothing, window=windows.clusters)
@@ -152,23 +159,23 @@ def _named(hits: PairHits, frames: int, collider: MeshCollider) -> _Near:
 def _try_triangles(near: _Near, posed: _Posed, windows: _Windows, found: _Found) -> _Found:
     """Add the crossing triangles of pairs of clusters."""
     collider = posed.collider
-    here = [
+    first, second = (
         clusters_here(posed.vertices, posed.bounds, cluster, near.frame, collider)
-        for cluster in (near.first, near.second)
-    ]
-    tried = near_triangles(*here, near.valid, collider)
+        for cluster in near[:2]
+    )
+    tried = near_triangles(first, second, near.valid, collider)
 
     def step(hits: PairHits, found: _Found) -> _Found:
-        a = triangles_at(here[0], hits.column, hits.first, collider)
-        b = triangles_at(here[1], hits.column, hits.second, collider)
+        a = triangles_at(first, hits.column, hits.first, collider)
+        b = triangles_at(second, hits.column, hits.second, collider)
 
         def note(place: Array, valid: Array, found: _Found) -> _Found:
-            first, second, k = (look_up(x, place) for x in hits[:3])
-            cluster_a, cluster_b, pair, frame = (look_up(x, k) for x in near[:4])
-            triangles = cluster_a * CLUSTER + first, cluster_b * CLUSTER + second
+            row_a, row_b, k = (look_up(x, place) for x in hits[:3])
+            of = near.at(k, valid)
+            triangles = of.first * CLUSTER + row_a, of.second * CLUSTER + row_b
             a, b = (look_up(collider.triangle, triangle) for triangle in triangles)
             neighbours = jnp.any(a[:, :, None] == b[:, None, :], axis=(1, 2))
-            return _noted(found, pair, frame, triangles, valid & ~neighbours)
+            return _noted(found, of, triangles, valid & ~neighbours)
 
         return _each(hits.valid & triangles_intersect(a, b), note, found, windows.crossing)
 
@@ -190,16 +197,14 @@ def _each(
     return over_hits(turn, pack_bits(table), found, window=window)
 
 
-def _noted(
-    found: _Found, pair: Array, frame: Array, triangles: tuple[Array, Array], valid: Array
-) -> _Found:
-    """Count pairs of triangles, and mark them."""
-    row = jnp.where(valid, pair, found.hits.shape[0])  # out of bounds: dropped
-    hits = found.hits.at[row, frame].add(1, mode="drop")
+def _noted(found: _Found, of: _Near, triangles: tuple[Array, Array], valid: Array) -> _Found:
+    """Count pairs of triangles, and mark them. What is not valid is put out of bounds."""
+    row = jnp.where(valid, of.pair, found.hits.shape[0])
+    hits = found.hits.at[row, of.frame].add(1, mode="drop")
     crossing = found.crossing
     for triangle in triangles:
         place = jnp.where(valid, triangle, crossing.shape[0])
-        crossing = crossing.at[place, frame].set(True, mode="drop")
+        crossing = crossing.at[place, of.frame].set(True, mode="drop")
     return _Found(hits, crossing)
 
 

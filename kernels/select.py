@@ -115,12 +115,14 @@ def pairs_from(pairs: Products, first: Int[Array, ""], size: int) -> PairHits:
     column, left = _column(pairs.total, rank)
     words = pairs.second[:, column]
     row, column_left = jnp.divmod(left, jnp.maximum(_count(words), 1))
-    return PairHits(
+    hits = PairHits(
         _nth_row(pairs.first[:, column], row),
         _nth_row(words, column_left),
         column,
         rank < pairs.total[-1],
     )
+    # Stored: else XLA looks a hit up anew for everything that is gathered for it.
+    return jax.lax.optimization_barrier(hits)
 
 
 def over_hits(
