@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int, UInt16, UInt32
 
-from phymotion_jax.kernels.clusters import Bounds
+from phymotion_jax.kernels.clusters import Bounds, extremes
 from phymotion_jax.kernels.collider import CLUSTER, MeshCollider
 from phymotion_jax.kernels.select import Products, look_up, products
 from phymotion_jax.kernels.triangles import Triangle
@@ -85,7 +85,7 @@ def _not_beyond(
 ) -> UInt32[Array, " K"]:
     """Bits of the real triangles of each cluster that have no side of another all beyond it."""
     sides = [*zip(here.vertex, box.low, box.high, strict=True)]
-    sides += [(x, y.min(axis=1), y.max(axis=1)) for x, y in zip(mine, others, strict=True)]
+    sides += [(x, *extremes(y, axis=1)) for x, y in zip(mine, others, strict=True)]
     # Stored: else XLA computes a vertex's bits anew for every triangle that it is a corner of.
     beyond = jax.lax.optimization_barrier(_sides_beyond(sides))
     corners = rearrange(collider.corner, "(c i) k -> c k i", i=CLUSTER)

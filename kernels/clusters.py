@@ -31,9 +31,20 @@ class Bounds(NamedTuple):
 
 def cluster_bounds(vertices: Vec, collider: MeshCollider) -> Bounds:
     """Boxes of the clusters ``(C, F)`` around posed vertices ``(V, F)``."""
-    rows = tuple(look_up(c, collider.vertex) for c in vertices)
-    low, high = (tuple(extreme(c, axis=1) for c in rows) for extreme in (jnp.min, jnp.max))
-    return jax.lax.optimization_barrier(Bounds(low, high))  # pyright: ignore[reportArgumentType]
+    sides = (extremes(look_up(c, collider.vertex), axis=1) for c in vertices)
+    low, high = zip(*sides, strict=True)
+    return jax.lax.optimization_barrier(Bounds(low, high))
+
+
+def extremes(x: Array, axis: int) -> tuple[Array, Array]:
+    """Least and greatest along an axis, in one pass: what `x` is gathered from is read once."""
+
+    def widen(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
+        return jnp.minimum(a[0], b[0]), jnp.maximum(a[1], b[1])
+
+    none = (jnp.array(jnp.inf, x.dtype), jnp.array(-jnp.inf, x.dtype))
+    low, high = jax.lax.reduce((x, x), none, widen, (axis,))
+    return low, high
 
 
 def bounds_meet(a: Bounds, b: Bounds) -> Bool[Array, "..."]:
