@@ -595,7 +595,7 @@ def test_capsules_are_clear_at_rest(degrees):
 
 
 def test_capsules_reach_as_far_as_their_hulls(rng):
-    """On average over all directions, to 8 mm; and never much farther."""
+    """On average over all directions, or up to 17 mm less; and never much farther."""
     template = default_template()
     ends, radius = template.capsule_ends, template.capsule_radius
     assert (radius > 0.0).all()
@@ -605,7 +605,7 @@ def test_capsules_reach_as_far_as_their_hulls(rng):
     for link in np.unique(template.hull.link):
         hull = (template.hull.mean[template.hull.link == link] @ ways.T).max(axis=0)
         capsule = reach[ends.link == link].max(axis=0)
-        assert abs(capsule.mean() - hull.mean()) < 0.008, BODY_NAMES[link]
+        assert -0.017 < capsule.mean() - hull.mean() < 0.004, BODY_NAMES[link]
         assert (capsule - hull).max() < HULL_SLACK_M, BODY_NAMES[link]
 
 

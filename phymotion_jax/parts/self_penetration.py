@@ -36,7 +36,7 @@ def link_overlap(
     """
     if level == "mesh":
         assert skin is not None and betas is not None
-        hits = skin.overlap(betas, state.motion.rot).hits.astype(betas.dtype)
+        hits = skin.penetration(betas, state.motion.rot).by_pair.astype(betas.dtype)
         return worst_overlap(hits, skin.collider.pairs, humanoid.n_links)
     depth, pairs = _DEPTHS[level](state, humanoid)
     return worst_overlap(depth, pairs, humanoid.n_links)

@@ -40,7 +40,7 @@ def measure_reference(
     found, details = _parts(seen, preset)
     if preset.self_penetration is not None and skin is not None:
         found["kin.self_penetration"] = parts.crossing(
-            skin.overlap(batch.betas, seen.state.motion.rot), skin, seen, preset
+            skin.penetration(batch.betas, seen.state.motion.rot), seen, preset
         )
     return Findings(
         parts=found,

@@ -8,12 +8,10 @@ from itertools import pairwise
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from phymotion_jax.body.mesh_penetration import MeshPenetration
 from phymotion_jax.body.published import FOOT_LINKS
 from phymotion_jax.body.skeleton import N_BODIES, body_index
-from phymotion_jax.body.skin import Skin
 from phymotion_jax.dynamics import GRAVITY
-from phymotion_jax.kernels.mesh_overlap import MeshOverlap
-from phymotion_jax.kernels.overlap import worst_overlap
 from phymotion_jax.kernels.support import hull_distance
 from phymotion_jax.kernels.vectors import Vec, add, norm, sub
 from phymotion_jax.parts.violation import Violation, whole_body
@@ -75,21 +73,21 @@ def speed(scene: Scene, preset: ReferencePreset) -> Violation:
     return Violation(jnp.max(over, axis=0), over, tuple(range(N_BODIES)))
 
 
-def crossing(overlap: MeshOverlap, skin: Skin, scene: Scene, preset: ReferencePreset) -> Violation:
+def crossing(found: MeshPenetration, scene: Scene, preset: ReferencePreset) -> Violation:
     """Pairs of crossing triangles in percent of all triangles, between 2 and 20.
 
     The published code looks at all pairs that share no vertex, eight a triangle at most; these are
     those of the skin's pairs of parts, all of them.
     """
-    percent = 100.0 * overlap.hits / skin.collider.n_triangles
-    baseline, span = preset.crossing_percent
-    mean = frame_mean(jnp.sum(percent, axis=0), scene)
-    by_part = worst_overlap(percent, skin.collider.pairs, N_BODIES).by_part
-    rows, frame = (
-        jnp.clip((x - baseline) / span, 0.0, 1.0) for x in (by_part, jnp.sum(percent, axis=0))
-    )
-    value = jnp.clip((mean - baseline) / span, 0.0, 1.0)
-    return Violation(frame, rows[::-1], tuple(range(N_BODIES))[::-1], value)
+
+    def violation(percent: Array) -> Array:
+        baseline, span = preset.crossing_percent
+        return jnp.clip((percent - baseline) / span, 0.0, 1.0)
+
+    rows = violation(found.percent * found.by_link / jnp.maximum(found.hits, 1))
+    links = tuple(range(N_BODIES))[::-1]
+    value = violation(frame_mean(found.percent, scene))
+    return Violation(violation(found.percent), rows[::-1], links, value)
 
 
 def jitter(scene: Scene, preset: ReferencePreset) -> tuple[Violation, Float[Array, " B"]]:
