@@ -41,7 +41,7 @@ class MeshPenetration(NamedTuple):
 
 
 Form = Literal["xla", "warp"]
-"""What finds the crossing triangles, with the same counts: XLA's programs, on any device, or kernels
+"""What finds the crossing triangles, with the same counts: XLA on any device, or kernels
 of NVIDIA Warp, several times as fast on a GPU (extra `warp`)."""
 
 _FORMS = {"xla": mesh_overlap, "warp": mesh_overlap_warp}
