@@ -4,8 +4,8 @@
 
 Cases, each with all before it: skinning; boxes, which tells the clusters of triangles that may meet
 by boxes; mesh, the exact test. On the clips as they are, and with noise in every joint. Then, clip
-by clip as they are: the share of frames that penetrate, triangle pairs by part, and time per stage.
-Without paths: the demo clips.
+by clip as they are: the share of frames that penetrate, in all and by pair of parts. Without paths:
+the demo clips.
 """
 
 import sys

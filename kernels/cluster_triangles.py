@@ -44,8 +44,8 @@ def near_triangles(
     """The triangles of each cluster that may meet the other, in column k those of its k-th pair.
 
     A triangle is left out where all its corners are beyond the other cluster along an axis, along
-    the normal that either of them is thin along, or along the line between their middles. (That
-    leaves 14 in 100 of the pairs of triangles that boxes leave of all, where the axes leave 33.)
+    the normal that either of them is thin along, or along the line between their middles. (On real
+    clips of the default body 5,600 pairs of triangles a frame are left; by the axes alone, 13,000.)
     """
     middle = [tuple(0.5 * (u + v) for u, v in zip(*side.box, strict=True)) for side in (a, b)]
     gap: Vec = sub(middle[1], middle[0])  # pyright: ignore[reportArgumentType]

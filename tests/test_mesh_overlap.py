@@ -267,7 +267,7 @@ def test_clusters_hold_every_triangle_once(mannequin):
 
 
 def test_clusters_are_small(mannequin):
-    """A third of a decimetre, where a part of the body has four."""
+    """Most fit into 6 cm, where a limb is 40 cm long."""
     rest = tuple(c[:, None] for c in mannequin.template)
     bounds = cluster_bounds(rest, mesh_collider(mannequin))
     extent = [high - low for low, high in zip(*bounds, strict=True)]

@@ -18,8 +18,8 @@ from phymotion_jax.kernels.collider import CLUSTER, MeshCollider
 
 _REST_CLEARANCE_M = 0.02
 """Surfaces nearer than this at rest, by their corners and the centres of their triangles (which
-stand about a centimetre apart), say nothing about the motion. Of the default body none are: head
-and neck are 5 cm from the shoulders."""
+stand about a centimetre apart), say nothing about the motion. Of the default body none are: the
+nearest are neck and shoulders, 5 cm apart."""
 
 
 _VERTICES = 36
