@@ -39,7 +39,7 @@ _PERCENTILES = {
     # Nobody's feet slide, and those of most clips that were recovered from video do.
     "slide_m_s": 40.0,
     # Nobody's hands are inside of their hips, and those of most such clips are, by 5 cm and more.
-    "overlap_m": 25.0,
+    "overlap_m": 30.0,
     # Of the pelvis even the most is a landing, and no noise.
     "jitter_m": 100.0,
     "pop_m": 100.0,
