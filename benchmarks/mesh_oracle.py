@@ -1,6 +1,5 @@
 """On how many frames does float32 count other crossing triangles than exact arithmetic does?
 
-    pip install libigl
     python benchmarks/mesh_oracle.py CLIPS --json mesh_oracle.json
 
 Clips as they are and with noise in every joint, with bodies of their own and with random betas. The
@@ -22,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
+from igl.copyleft import cgal
 from mesh_poses import Poses, poses_of
 from throughput import device_facts, write_json
 
@@ -75,8 +75,6 @@ class Exact:
 
     def __init__(self, model: SurfaceModel, pairs: tuple[tuple[int, int], ...]):
         """Triangles of each link."""
-        from igl.copyleft import cgal  # noqa: PLC0415 (not a dependency)
-
         self.intersect = cgal.intersect_other
         faces = model.topology.faces.astype(np.int64)
         self.faces = {k: faces[model.topology.face_link == k] for pair in pairs for k in pair}

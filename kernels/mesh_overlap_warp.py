@@ -51,10 +51,16 @@ def mesh_overlap_warp(vertices: Vec, collider: MeshCollider, *, room: int = ROOM
       ValueError: for more frames than 32-bit numbers can count the near clusters of: 80,000 of the
         default body.
     """
+    # A loop over all of it, under `vmap`, in place of one over each kernel.
+    overlap = jax.custom_batching.sequential_vmap(partial(_overlap, room=room))
+    return overlap(jax.lax.stop_gradient(vertices), collider)
+
+
+def _overlap(vertices: Vec, collider: MeshCollider, *, room: int) -> MeshOverlap:
     shape = vertices[0].shape[1:]
     if not collider.pairs:
         return MeshOverlap(jnp.zeros((0, *shape), jnp.int32), jnp.zeros(shape, jnp.int32))
-    x, y, z = (rearrange(jax.lax.stop_gradient(c), "v b t -> v (b t)") for c in vertices)
+    x, y, z = (rearrange(c, "v b t -> v (b t)") for c in vertices)
     hits, marks = _search((x, y, z), collider, room)
     # Where a loop stacks what a kernel returns, XLA on a GPU (jax 0.11) has the kernel write into
     # the stack itself, and what it has added to an argument in place is lost: zeros came out.

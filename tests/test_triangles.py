@@ -3,6 +3,7 @@
 from fractions import Fraction
 from itertools import product
 
+import igl
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -213,7 +214,6 @@ def test_nan_is_apart(rng):
 
 def test_agrees_with_libigl(rng):
     """Guigue and Devillers' own test in float64, on what is far from touching."""
-    igl = pytest.importorskip("igl", reason="libigl is not installed")
     pairs = rounded(anywhere(rng))
     corners = pairs.astype(np.float64).reshape(K, 6, 1, 3)
     want = [igl.tri_tri_intersection_test_3d(*pair)[0] for pair in corners]
