@@ -30,7 +30,7 @@ from phymotion_jax.options import (
     UsageError,
     say,
 )
-from phymotion_jax.presets import AXIS_NAMES, PRESET_NAMES, Preset
+from phymotion_jax.presets import AXIS_NAMES, PRESET_NAMES, Preset, get_preset
 from phymotion_jax.scorer import Scorer
 from phymotion_jax.table import Row, Tally, open_table, partial_path, schema_of
 
@@ -101,7 +101,10 @@ def run_convert_body(command: ConvertBody) -> int:
 def _scorer(options: Options) -> Scorer:
     if options.preset not in PRESET_NAMES:
         raise UnknownNameError("preset", options.preset, PRESET_NAMES)
-    scorer = Scorer(
+    level = options.self_penetration or get_preset(options.preset).self_penetration
+    if options.surface is not None and level != "mesh":
+        raise UsageError("--surface is looked at by --self-penetration mesh alone")
+    return Scorer(
         options.preset,
         backend=options.backend,
         floor=options.floor,
@@ -109,9 +112,6 @@ def _scorer(options: Options) -> Scorer:
         self_penetration=options.self_penetration,
         skin=None if options.surface is None else Skin.of(load_surface(options.surface)),
     )
-    if options.surface is not None and scorer.preset.self_penetration != "mesh":
-        raise UsageError("--surface is looked at by --self-penetration mesh alone")
-    return scorer
 
 
 def _loader(options: Options) -> Callable[[Path], Motion]:

@@ -76,8 +76,18 @@ class FakeScorer:
 
     BAD_X = -1.0
 
-    def __init__(self, preset="physical", *, backend="fused", floor=None, level_floor=False):
+    def __init__(
+        self,
+        preset="physical",
+        *,
+        backend="fused",
+        floor=None,
+        level_floor=False,
+        self_penetration=None,
+        skin=None,
+    ):
         self.asked_for = (preset, backend, floor, level_floor)
+        self.self_penetration, self.skin = self_penetration, skin
         self.preset = get_preset(preset)
         self.shapes = []
         self.rng = np.random.default_rng(0)

@@ -173,6 +173,14 @@ def test_level_floor_arrives(scorers, clips, capsys):
     assert scorers[0].asked_for == ("physical", "fused", None, True)
 
 
+def test_level_of_self_penetration_arrives(scorers, clips, capsys):
+    argv = ["--self-penetration", "mesh", "--surface", "mannequin"]
+    code, _, _ = command(capsys, "score", clips, *argv)
+    assert code == DONE
+    assert scorers[0].self_penetration == "mesh"
+    assert scorers[0].skin.model.topology.name == "mannequin"
+
+
 def test_frames_per_batch_arrives(scorers, clips, capsys):
     command(capsys, "score", clips, "--frames-per-batch", "128")
     assert scorers[0].shapes == [(1, 128)] * 3
@@ -191,6 +199,9 @@ def test_frames_per_batch_arrives(scorers, clips, capsys):
         (["score", "CLIPS", "--mass-kg", "nan"], "--mass-kg is nan; a number above 0"),
         (["score", "CLIPS", "--frames-per-batch", "0"], "--frames-per-batch is 0"),
         (["score", "CLIPS", "--level-floor", "--floor", "0"], "--floor gives a level floor"),
+        (["score", "CLIPS", "--surface", "mannequin"], "--surface is looked at by --self-penetr"),
+        (["score", "CLIPS", "--preset", "paper", "--surface", "gone.npz"], "there is no gone.npz"),
+        (["score", "CLIPS", "--self-penetration", "skin"], "'capsule', 'hull', 'mesh'"),
         (["score", "EMPTY"], "no motion files in "),
         (["score", "gone.npz"], "there is no gone.npz"),
         (["explain", "gone.npz"], "gone.npz: there is no such file"),
