@@ -201,7 +201,7 @@ def test_frames_per_batch_arrives(scorers, clips, capsys):
         (["score", "CLIPS", "--level-floor", "--floor", "0"], "--floor gives a level floor"),
         (["score", "CLIPS", "--surface", "mannequin"], "--surface is looked at by --self-penetr"),
         (["score", "CLIPS", "--preset", "paper", "--surface", "gone.npz"], "there is no gone.npz"),
-        (["score", "CLIPS", "--self-penetration", "skin"], "'capsule', 'hull', 'mesh'"),
+        (["score", "CLIPS", "--self-penetration", "skin"], "invalid choice 'skin' for"),
         (["score", "EMPTY"], "no motion files in "),
         (["score", "gone.npz"], "there is no gone.npz"),
         (["explain", "gone.npz"], "gone.npz: there is no such file"),
