@@ -173,11 +173,11 @@ SOLE_COVER = 0.8  # of the hull's length from heel to toe; the rest is where the
 
 
 def test_contact_points_are_hull_vertices():
-    """32 on the soles, 6 on each other link that has skin, each once, on the link that it is of."""
+    """32 on the soles, 8 on each part of the trunk and 6 on others, each on the link that it is of."""
     template = default_template()
     contact, hull = template.contact, template.hull
     assert set(range(N_BODIES)) - set(hull.link) == {body_index(n) for n in BARE}
-    assert (template.n_sole, len(contact.link)) == (32, 32 + 6 * (N_BODIES - 4 - len(BARE)))
+    assert (template.n_sole, len(contact.link)) == (32, 32 + 8 * 3 + 6 * (N_BODIES - 4 - 4 - 2))
     keys = [{tuple(p) for p in hull.mean[hull.link == link]} for link in range(N_BODIES)]
     mine = [(link, *point) for link, point in zip(contact.link, contact.mean, strict=True)]
     assert len(set(mine)) == len(mine)

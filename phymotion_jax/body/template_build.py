@@ -30,7 +30,10 @@ _WIDE_M = 0.03
 """A hull whose half width is so much more than its half depth takes two capsules: the chest."""
 
 SOLE_POINTS_PER_LINK = 8
-BODY_POINTS_PER_LINK = 6
+BODY_POINTS_PER_LINK, TRUNK_POINTS_PER_LINK = 6, 8
+"""With six on the trunk's too, a body on its back lies beside them (`tests/test_truth.py`)."""
+
+TRUNK = ("pelvis", "spine1", "spine2", "spine3")
 SUPPORTS_PER_SOLE_LINK = 4
 
 _SEGMENTS = (
@@ -164,9 +167,10 @@ def _other_contacts(hull: LinkPoints) -> tuple[Int[np.ndarray, " P"], tuple[int,
     supports = []
     for segment in _SEGMENTS:
         points = []
-        for link in map(BODY_NAMES.index, segment):
-            if len(mine := np.flatnonzero(hull.link == link)):
-                points.append(mine[farthest_points(hull.mean[mine], BODY_POINTS_PER_LINK)])
+        for name in segment:
+            count = TRUNK_POINTS_PER_LINK if name in TRUNK else BODY_POINTS_PER_LINK
+            if len(mine := np.flatnonzero(hull.link == BODY_NAMES.index(name))):
+                points.append(mine[farthest_points(hull.mean[mine], count)])
         supports.append(np.concatenate(points))
     return np.concatenate(supports), tuple(map(len, supports))
 
