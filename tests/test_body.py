@@ -173,7 +173,7 @@ SOLE_COVER = 0.8  # of the hull's length from heel to toe; the rest is where the
 
 
 def test_contact_points_are_hull_vertices():
-    """32 on the soles, 8 on each part of the trunk and 6 on others, each on the link that it is of."""
+    """32 on the soles, 8 on each part of the trunk, 6 on others, each on the link that it is of."""
     template = default_template()
     contact, hull = template.contact, template.hull
     assert set(range(N_BODIES)) - set(hull.link) == {body_index(n) for n in BARE}
