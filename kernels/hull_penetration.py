@@ -5,7 +5,7 @@ these apart, and the search for the shortest way out is left for the rest. Each 
 one before it has left, a window at a time (`select`).
 """
 
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple
 
 import jax
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from phymotion_jax.kernels.boxes import Boxes, box_of, boxes_meet, face_widths
-from phymotion_jax.kernels.hull_search import WayOut, shortest_way_out
+from phymotion_jax.kernels.hull_search import Hulls, WayOut, shortest_way_out
 from phymotion_jax.kernels.overlap import Pairs
 from phymotion_jax.kernels.select import Hits, over_hits, pack_bits
 from phymotion_jax.kernels.vectors import (
@@ -38,8 +38,9 @@ poses, in 9 of 10 with random joints, and 99 within 5 mm (`tests/test_hull_penet
 _RAYS_FROM_BOXES = 3
 """Axes of the boxes that the search begins along, the shortest ways out first."""
 
-_WINDOW_CPU, _WINDOW_GPU = 1024, 65536
-"""Pairs searched at once: a CPU keeps 1024 of 48 vertices in its caches."""
+_WINDOW_CPU, _WINDOW_GPU = 1024, 2**19
+"""Pairs searched at once: a CPU keeps 1024 of 48 vertices in its caches. On a GPU a pair takes some
+300 bytes, and each turn of the loop launches some 70 kernels."""
 
 
 class _Body(NamedTuple):
@@ -60,18 +61,14 @@ class _Body(NamedTuple):
     rows: Int[np.ndarray, "L M"]
     """Vertices of each link; the last one fills up those that have fewer."""
 
+    sizes: tuple[int, ...]
+    """How many they are."""
+
 
 class _Facing(NamedTuple):
-    """Pairs of hulls in the axes of their first link."""
+    """Pairs of hulls, and their boxes, in the axes of their first link."""
 
-    first: Vec
-    """Vertices, ``(M, K)``."""
-
-    second: Vec
-    """Vertices, ``(M, K)``."""
-
-    turn: Mat
-    """Rotation of the second link to the first, ``(K,)``."""
+    hulls: Hulls
 
     gap: Vec
     """From the centre of the first's box to that of the second's, ``(K,)``."""
@@ -125,7 +122,7 @@ def _search(sizes: tuple[int, ...], pairs: Pairs, rot: Mat, pos: Vec, vertex: Ve
     """The shortest ways out ``(P, B, T)``, in world axes; all 0 where a pair is apart."""
     rows = _rows_of(sizes)
     boxes = box_of(tuple(c[rows.T] for c in vertex))  # pyright: ignore[reportArgumentType]
-    body = _Body(rot, pos, vertex, boxes, rows)
+    body = _Body(rot, pos, vertex, boxes, rows, sizes)
     shape = rot[0].shape[1:]
     window = _WINDOW_CPU if jax.default_backend() == "cpu" else _WINDOW_GPU
     window = min(window, max(128, shape[0] * shape[1]))
@@ -133,17 +130,17 @@ def _search(sizes: tuple[int, ...], pairs: Pairs, rot: Mat, pos: Vec, vertex: Ve
     def tell_apart(hits: Hits, near: Array) -> Array:
         facing = _facing(body, pairs, hits)
         ray = tuple(c[None] for c in _centre_line(facing))
-        found = shortest_way_out(facing.first, facing.second, ray, _STEPS_APART)  # pyright: ignore
+        found = shortest_way_out(facing.hulls, ray, _STEPS_APART, max(sizes))  # pyright: ignore
         return near.at[_place(hits, pairs)].set(found.width > 0.0, mode="drop")
 
     def part(hits: Hits, ways: WayOut) -> WayOut:
         facing = _facing(body, pairs, hits)
-        found = shortest_way_out(facing.first, facing.second, _rays(facing), _STEPS)
+        found = shortest_way_out(facing.hulls, _rays(facing), _STEPS, max(sizes))
         found = found._replace(way=mat_vec(facing.rot, found.way))
         row, column = _place(hits, pairs)
         inside = found.width > 0.0
         return jax.tree.map(
-            lambda old, x: old.at[..., row, column].set(jnp.where(inside, x, 0), mode="drop"),
+            lambda old, x: old.at[row, column].set(jnp.where(inside, x, 0), mode="drop"),
             ways,
             found,
         )
@@ -151,12 +148,13 @@ def _search(sizes: tuple[int, ...], pairs: Pairs, rot: Mat, pos: Vec, vertex: Ve
     near = _near(body, pairs).reshape(len(pairs), -1)
     near = over_hits(tell_apart, pack_bits(near), near, window=window)
     found = over_hits(part, pack_bits(near), _nothing(near.shape, rot[0].dtype), window=window)
-    return jax.tree.map(lambda x: x.reshape(*x.shape[:-1], *shape), found)
+    return jax.tree.map(lambda x: x.reshape(len(pairs), *shape), found)
 
 
 def _nothing(shape: tuple[int, ...], dtype: jnp.dtype) -> WayOut:
-    none, index = jnp.zeros(shape, dtype), jnp.zeros((3, *shape), jnp.int32)
-    return WayOut(none, (none, none, none), index, index, jnp.zeros((3, *shape), dtype))
+    none, index = jnp.zeros(shape, dtype), jnp.zeros(shape, jnp.int32)
+    three, places = (none, none, none), (index, index, index)
+    return WayOut(none, three, places, places, three)
 
 
 def _rows_of(sizes: tuple[int, ...]) -> Int[np.ndarray, "L M"]:
@@ -190,23 +188,24 @@ def _facing(body: _Body, pairs: Pairs, hits: Hits) -> _Facing:
     clip, frame = hits.column // frames, hits.column % frames
     own = clip if body.vertex[0].shape[1] > 1 else jnp.zeros_like(clip)
     first, second = (jnp.array(side)[hits.row] for side in zip(*pairs, strict=True))
-    rows = jnp.array(body.rows)
 
     def moved(link: Array) -> tuple[Mat, Vec]:
         return jax.tree.map(lambda c: c[link, clip, frame], (body.rot, body.pos))
 
-    def shape(link: Array) -> tuple[Vec, Boxes]:
-        hull = tuple(c[rows[link].T, own, 0] for c in body.vertex)
-        return hull, jax.tree.map(lambda c: c[link, own, 0], body.boxes)  # pyright: ignore
+    def box(link: Array) -> Boxes:
+        return jax.tree.map(lambda c: c[link, own, 0], body.boxes)
 
     (rot_a, pos_a), (rot_b, pos_b) = moved(first), moved(second)
-    (hull_a, box_a), (hull_b, box_b) = shape(first), shape(second)
+    box_a, box_b = box(first), box(second)
     turn, shift = _relative(rot_a, pos_a, rot_b, pos_b)
-    hull_b, centre = (add(mat_vec(turn, points), shift) for points in (hull_b, box_b.centre))
-    gap = sub(centre, box_a.centre)
-    # The search reads them many times: without the barrier XLA gathers and turns them each time.
-    hull_a, hull_b = jax.lax.optimization_barrier((hull_a, hull_b))
-    return _Facing(hull_a, hull_b, turn, gap, (box_a.half, box_b.half), rot_a)
+    start, size = (
+        tuple(jnp.array(of)[link] for link in (first, second))
+        for of in (body.rows[:, 0], body.sizes)
+    )
+    vertex: Vec = tuple(c[..., 0] for c in body.vertex)  # pyright: ignore[reportAssignmentType]
+    hulls = Hulls(vertex, own, start, size, turn, shift)  # pyright: ignore[reportArgumentType]
+    gap = sub(add(mat_vec(turn, box_b.centre), shift), box_a.centre)
+    return _Facing(hulls, gap, (box_a.half, box_b.half), rot_a)
 
 
 def _centre_line(facing: _Facing) -> Vec:
@@ -219,11 +218,12 @@ def _centre_line(facing: _Facing) -> Vec:
 
 def _rays(facing: _Facing) -> Vec:
     """Where the search begins: the line of the centres, and the shortest ways out of the boxes."""
-    widths = face_widths(facing.turn, facing.gap, *facing.halves)
+    widths = face_widths(facing.hulls.turn, facing.gap, *facing.halves)
     size = jnp.stack([width for width, _ in widths])
     one, zero = jnp.ones_like(size[0]), jnp.zeros_like(size[0])
     unit = [(one, zero, zero), (zero, one, zero), (zero, zero, one)]
-    unit += [(facing.turn[k], facing.turn[3 + k], facing.turn[6 + k]) for k in range(3)]
+    turn = facing.hulls.turn
+    unit += [(turn[k], turn[3 + k], turn[6 + k]) for k in range(3)]
     axes = [scale(axis, sign) for axis, (_, sign) in zip(unit, widths, strict=True)]
     rays = [_centre_line(facing)]
     for _ in range(_RAYS_FROM_BOXES):
@@ -253,9 +253,12 @@ def _width_along(
     rows = _rows_of(sizes)
     clips = np.arange(vertex[0].shape[1])[:, None]
 
-    def reach(links: np.ndarray, chosen: Int[Array, "3 P B T"]) -> Array:
-        row = jnp.array(rows)[links[:, None, None], chosen]
-        x, y, z = (jnp.sum(found.share * c[row, clips, 0], axis=0) for c in vertex)
+    def reach(links: np.ndarray, chosen: tuple[Array, ...]) -> Array:
+        places = [jnp.array(rows)[links[:, None, None], k] for k in chosen]
+        x, y, z = (
+            reduce(jnp.add, (s * c[k, clips, 0] for s, k in zip(found.share, places, strict=True)))
+            for c in vertex
+        )
         turn, place = jax.tree.map(lambda c: c[links], (rot, pos))
         return dot(add(mat_vec(turn, (x, y, z)), place), found.way)
 

@@ -11,13 +11,26 @@ most of these apart. Every width met bounds the depth from above, and one below 
 hulls apart: what is returned is never too small.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from phymotion_jax.kernels.vectors import Vec, add, cross, dot, scale, select, sub
+from phymotion_jax.kernels.per_frame import Memory, per_frame
+from phymotion_jax.kernels.vectors import (
+    Mat,
+    Vec,
+    add,
+    cross,
+    dot,
+    mat_t_vec,
+    mat_vec,
+    scale,
+    select,
+    sub,
+)
 
 _FLAT_M = 1e-5
 """A face that the hulls reach beyond by less than this is theirs: float32 tells no less."""
@@ -28,22 +41,44 @@ _AROUND = ((1.0, 0.0), (-0.5, 0.75**0.5), (-0.5, -(0.75**0.5)))
 _TINY = 1e-24
 
 
+class Hulls(NamedTuple):
+    """Pairs of hulls ``(K,)``, the second of each turned and moved to the axes of the first."""
+
+    vertex: Vec
+    """All vertices, each in its own hull's axes, ``(V, B)``: for bodies of any number of clips."""
+
+    clip: Int[Array, " K"]
+    """Whose body."""
+
+    start: tuple[Int[Array, " K"], Int[Array, " K"]]
+    """Row of the first vertex of the one hull and of the other."""
+
+    size: tuple[Int[Array, " K"], Int[Array, " K"]]
+    """How many vertices they have."""
+
+    turn: Mat
+    """Rotation of the second to the first."""
+
+    shift: Vec
+    """Place of the second's origin in the first's axes, in metres."""
+
+
 class WayOut(NamedTuple):
     """The shortest way that was found, and what it is measured between."""
 
-    width: Float[Array, "*S K"]
+    width: Float[Array, "*K"]
     """How far the second hull has to move, in metres; negative where the hulls are apart."""
 
     way: Vec
-    """In which direction: a unit vector."""
+    """In which direction: a unit vector, in the first's axes."""
 
-    first: Int[Array, "3 *S K"]
-    """Vertices of the first hull that lie outermost along the way."""
+    first: tuple[Array, Array, Array]
+    """Vertices of the first hull that lie outermost along the way, counted from its first."""
 
-    second: Int[Array, "3 *S K"]
+    second: tuple[Array, Array, Array]
     """Vertices of the other that lie outermost the other way."""
 
-    share: Float[Array, "3 *S K"]
+    share: tuple[Array, Array, Array]
     """Of each of the three in the point that moves out soonest. They add up to one."""
 
 
@@ -65,26 +100,112 @@ class _Walk(NamedTuple):
     best: WayOut
 
 
-def shortest_way_out(first: Vec, second: Vec, rays: Vec, steps: int) -> WayOut:
+_Support = Callable[[Vec], tuple[_Corner, Array]]
+"""The outermost point of the difference in a direction, and how far out it is."""
+
+
+def shortest_way_out(hulls: Hulls, rays: Vec, steps: int, most: int) -> WayOut:
     """Penetration depth of pairs of hulls, for each pair ``(K,)``.
 
     Args:
-      first: vertices of one hull of each pair, components ``(V, K)``, in metres. Rows may repeat.
-      second: of the other, in the same frame.
-      rays: unit directions to begin from, ``(S, K)``.
+      hulls: the pairs.
+      rays: unit directions to begin from, in the first hull's axes, ``(S, K)``.
       steps: supports looked up from each ray, beyond the first three.
+      most: vertices of the largest hull.
     """
-    hulls: tuple[Vec, Vec] = jax.tree.map(lambda c: c[:, None], (first, second))
-    start = _around(hulls, rays)
-    walk = jax.lax.fori_loop(0, steps, lambda _, walk: _step(hulls, walk), start)
-    each = [jax.tree.map(lambda x, s=s: x[..., s, :], walk.best) for s in range(rays[0].shape[0])]
+
+    def pallas(hulls: Hulls, rays: Vec) -> WayOut:
+        return walk_pallas(hulls, rays, steps, most)
+
+    def xla(hulls: Hulls, rays: Vec) -> WayOut:
+        return walk_xla(hulls, rays, steps, most)
+
+    if rays[0].dtype == jnp.float32:
+        found = jax.lax.platform_dependent(hulls, rays, cuda=pallas, default=xla)
+    else:
+        found = xla(hulls, rays)
+    each = [jax.tree.map(lambda x, s=s: x[s], found) for s in range(rays[0].shape[0])]
     best = each[0]
     for other in each[1:]:
         best = select(other.width < best.width, other, best)
     return best
 
 
-def _around(hulls: tuple[Vec, Vec], ray: Vec) -> _Walk:
+def walk_xla(hulls: Hulls, rays: Vec, steps: int, most: int) -> WayOut:
+    """From each ray ``(S, K)``, with all vertices of a pair brought together before."""
+
+    def gathered(k: int) -> Vec:
+        row = jnp.minimum(jnp.arange(most)[:, None], hulls.size[k] - 1) + hulls.start[k]
+        return tuple(c[row, hulls.clip] for c in hulls.vertex)  # pyright: ignore
+
+    second = add(mat_vec(hulls.turn, gathered(1)), hulls.shift)
+    # The search reads them many times: without the barrier XLA gathers and turns them each time.
+    first, second = jax.lax.optimization_barrier((gathered(0), second))
+    first, second = jax.tree.map(lambda c: c[:, None], (first, second))
+
+    def support(direction: Vec) -> tuple[_Corner, Array]:
+        x, y, z = direction
+        here, one, ahead = _outermost(first, direction)
+        there, other, behind = _outermost(second, (-x, -y, -z))
+        return _Corner(sub(here, there), one, other), ahead + behind
+
+    return _walk(support, rays, steps)
+
+
+def walk_pallas(
+    hulls: Hulls, rays: Vec, steps: int, most: int, *, interpret: bool = False
+) -> WayOut:
+    """The same as one GPU kernel, which looks the vertices up where they are."""
+    bodies = hulls.vertex[0].shape[1]
+    places = jnp.stack([s * bodies + hulls.clip for s in hulls.start])
+    hull = jnp.concatenate([places, jnp.stack(hulls.size)])[:, None]
+    pose = jnp.stack([*hulls.turn, *hulls.shift])[:, None]
+
+    def program(memory: Memory) -> tuple[Array, ...]:
+        start, size = ([memory.rows(0, 2 * j + k) for k in range(2)] for j in range(2))
+        pose = [memory.rows(1, k) for k in range(12)]
+        turn, shift = tuple(pose[:9]), tuple(pose[9:])
+
+        def outermost(k: int, direction: Vec) -> tuple[Vec, Array, Array]:
+            def keep(m: Any, best: tuple[Array, ...]) -> tuple[Array, ...]:
+                place = start[k] + jnp.minimum(m, size[k] - 1) * bodies
+                x, y, z = (memory.look_up(c, place) for c in range(3))
+                along = dot((x, y, z), direction)
+                found = (along, jnp.full_like(place, m), x, y, z)
+                return select(along > best[0], found, best)
+
+            none = jnp.zeros_like(direction[0])
+            nothing = (jnp.full_like(none, -jnp.inf), jnp.zeros_like(start[k]), none, none, none)
+            along, index, x, y, z = jax.lax.fori_loop(0, most, keep, nothing)
+            return (x, y, z), index, along
+
+        def support(direction: Vec) -> tuple[_Corner, Array]:
+            x, y, z = direction
+            here, one, ahead = outermost(0, direction)
+            there, other, behind = outermost(1, mat_t_vec(turn, (-x, -y, -z)))  # pyright: ignore
+            there = add(mat_vec(turn, there), shift)  # pyright: ignore[reportArgumentType]
+            width = ahead + behind - dot(shift, direction)  # pyright: ignore[reportArgumentType]
+            return _Corner(sub(here, there), one, other), width
+
+        ray: Vec = tuple(memory.rows(2, k) for k in range(3))  # pyright: ignore
+        return tuple(jax.tree.leaves(_walk(support, ray, steps)))
+
+    kinds = WayOut(jnp.float32, (jnp.float32,) * 3, *((k,) * 3 for k in _KINDS))  # pyright: ignore
+    dtypes, form = jax.tree.flatten(kinds)
+    tables = [c.reshape(-1) for c in hulls.vertex]
+    arrays = (hull, pose, jnp.stack(rays))
+    return form.unflatten(per_frame(program, arrays, dtypes, tables=tables, interpret=interpret))
+
+
+_KINDS = jnp.int32, jnp.int32, jnp.float32
+
+
+def _walk(support: _Support, rays: Vec, steps: int) -> WayOut:
+    start = _around(support, rays)
+    return jax.lax.fori_loop(0, steps, lambda _, walk: _step(support, walk), start).best
+
+
+def _around(support: _Support, ray: Vec) -> _Walk:
     """Supports in three directions 45 degrees from each ray."""
     least = jnp.minimum(jnp.minimum(abs(ray[0]), abs(ray[1])), abs(ray[2]))
     x, y, z = (jnp.where(abs(c) == least, 1.0, 0.0) for c in ray)
@@ -94,7 +215,7 @@ def _around(hulls: tuple[Vec, Vec], ray: Vec) -> _Walk:
     for cos, sin in _AROUND:
         across = (cos * u[0] + sin * v[0], cos * u[1] + sin * v[1], cos * u[2] + sin * v[2])
         towards = _unit(add(ray, across), ray)
-        corner, width = _support(hulls, towards)
+        corner, width = support(towards)
         corners.append(corner)
         ways.append(_at_corner(corner, width, towards))
     best = select(ways[1].width < ways[0].width, ways[1], ways[0])
@@ -102,7 +223,7 @@ def _around(hulls: tuple[Vec, Vec], ray: Vec) -> _Walk:
     return _Walk((corners[0], corners[1], corners[2]), ray, best)
 
 
-def _step(hulls: tuple[Vec, Vec], walk: _Walk) -> _Walk:
+def _step(support: _Support, walk: _Walk) -> _Walk:
     """One more support: across the wall that the ray passes, or beyond the face that it leaves."""
     w0, w1, w2 = (corner.point for corner in walk.corners)
     turn = jnp.where(dot(w0, cross(w1, w2)) < 0.0, -1.0, 1.0)
@@ -115,7 +236,7 @@ def _step(hulls: tuple[Vec, Vec], walk: _Walk) -> _Walk:
     face = _unit(cross(sub(w1, w0), sub(w2, w0)), walk.ray)
     face = scale(face, jnp.where(dot(face, w0) < 0.0, -1.0, 1.0))
     towards = select(passed, (-wall[0], -wall[1], -wall[2]), face)
-    corner, width = _support(hulls, towards)
+    corner, width = support(towards)
     found = ~passed & (width - dot(face, w0) < _FLAT_M)
 
     # The new corner replaces the one opposite the wall; or that without which the ray is within.
@@ -135,8 +256,8 @@ def _step(hulls: tuple[Vec, Vec], walk: _Walk) -> _Walk:
 def _at_corner(corner: _Corner, width: Array, way: Vec) -> WayOut:
     """A width that is measured at one corner of the difference."""
     one, none = jnp.ones_like(width), jnp.zeros_like(width)
-    first, second = (jnp.stack([k, k, k]) for k in (corner.first, corner.second))
-    return WayOut(width, way, first, second, jnp.stack([one, none, none]))
+    k, m = corner.first, corner.second
+    return WayOut(width, way, (k, k, k), (m, m, m), (one, none, none))
 
 
 def _on_face(corners: tuple[_Corner, _Corner, _Corner], width: Array, way: Vec) -> WayOut:
@@ -148,19 +269,10 @@ def _on_face(corners: tuple[_Corner, _Corner, _Corner], width: Array, way: Vec) 
     areas = [dot(way, cross(a, b)) for a, b in ((w1, w2), (w2, w0), (w0, w1))]
     whole = areas[0] + areas[1] + areas[2]
     flat = abs(whole) < _TINY
-    shares = [jnp.where(flat, 1.0 / 3.0, a / jnp.where(flat, 1.0, whole)) for a in areas]
-    first, second = (jnp.stack(k) for k in zip(*(c[1:] for c in corners), strict=True))
-    return WayOut(width, way, first, second, jnp.stack(shares))
-
-
-def _support(hulls: tuple[Vec, Vec], direction: Vec) -> tuple[_Corner, Array]:
-    """The outermost point of the difference in a direction, and how far out it is."""
-    x, y, z = direction
-    (here, first, ahead), (there, second, behind) = (
-        _outermost(hulls[0], (x, y, z)),
-        _outermost(hulls[1], (-x, -y, -z)),
-    )
-    return _Corner(sub(here, there), first, second), ahead + behind
+    share = tuple(jnp.where(flat, 1.0 / 3.0, a / jnp.where(flat, 1.0, whole)) for a in areas)
+    a, b, c = corners
+    first, second = (a.first, b.first, c.first), (a.second, b.second, c.second)
+    return WayOut(width, way, first, second, share)  # pyright: ignore[reportArgumentType]
 
 
 def _outermost(vertices: Vec, direction: Vec) -> tuple[Vec, Array, Array]:

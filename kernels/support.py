@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from phymotion_jax.kernels.per_frame import Memory, Rows, per_frame, rows_of
+
 STEPS = 10
 """Steps of the search. Feet need 5, a regular polygon of 160 corners 7, and the worst sets that we
 could think of (corners that crowd together geometrically) 9 to come within 2e-6 m."""
 
 _UNROLL = 8
-"""Points a turn of the loop over points: fewer is slower on CPU and launches more GPU kernels, many
-more compiles longer for nothing."""
+"""Points a turn of XLA's loop over points: fewer is slower on a CPU, many more compiles longer for
+nothing."""
 
 Vec2 = tuple[Array, Array]
 """x, y in the plane of the floor."""
@@ -38,7 +40,8 @@ def hull_distance(query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]) -> 
 
     Method: Gilbert, Johnson and Keerthi 1988 (GJK) in the plane, where it closes in on one
     direction from both sides and so cannot cycle. A fixed number of steps, each one pass over the
-    points that keeps a running minimum: some 60 bytes a frame in flight, whatever N is.
+    points that keeps a running minimum: some 60 bytes a frame in flight, whatever N is. On an
+    NVIDIA GPU all steps are one kernel.
 
     Args:
       query: x and y of the point, each ``(B, T)``, in metres.
@@ -72,13 +75,51 @@ def hull_offset(query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]) -> Ve
 def _nearest_edge(
     query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]
 ) -> tuple[_Corner, _Corner, Float[Array, "B T"], Bool[Array, "B T"]]:
-    """The corners beside the nearest point of the hull, the first one's share, and inside or not.
+    """The corners beside the hull's nearest point, the share of the first, and inside or not."""
+    if query[0].dtype != jnp.float32:
+        return nearest_edge_xla(query, points, touching)
+    return jax.lax.platform_dependent(
+        *(query, points, touching), cuda=nearest_edge_pallas, default=nearest_edge_xla
+    )
+
+
+def nearest_edge_xla(
+    query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]
+) -> tuple[_Corner, _Corner, Float[Array, "B T"], Bool[Array, "B T"]]:
+    """Each step as a loop of XLA over arrays of all frames."""
+    return _search(rows_of((*points, touching, jnp.stack(query))), touching.shape[0], _UNROLL)
+
+
+def nearest_edge_pallas(
+    query: Vec2, points: Vec2, touching: Bool[Array, "N B T"], *, interpret: bool = False
+) -> tuple[_Corner, _Corner, Float[Array, "B T"], Bool[Array, "B T"]]:
+    """The same as one GPU kernel."""
+
+    def program(memory: Memory) -> tuple[Array, ...]:
+        a, b, share, inside = _search(memory.rows, touching.shape[0], None)
+        return *a, *b, share, inside.astype(jnp.int32)
+
+    arrays = (*points, touching.astype(jnp.int8), jnp.stack(query))
+    kinds = (jnp.float32, jnp.float32, jnp.int32)
+    found = per_frame(
+        program, arrays, (*kinds, *kinds, jnp.float32, jnp.int32), interpret=interpret
+    )
+    return _Corner(*found[:3]), _Corner(*found[3:6]), found[6], found[7] != 0
+
+
+def _search(
+    rows: Rows, count: int, unroll: int | None
+) -> tuple[_Corner, _Corner, Float[Array, "B T"], Bool[Array, "B T"]]:
+    """The search of one frame, over rows of x, y and touching of the points, and of the query.
 
     Any direction d bounds the distance from below, by the least d·x over the points, and the best d
     is the one sought. Corner `a` stands for the best direction being counterclockwise of the last
     that was tried on its side, `b` clockwise. The next d is the best for these two alone; the
     point that is lowest along it takes the place of one of them.
     """
+
+    def lowest(key: Callable[[Array, Array], Array]) -> _Corner:
+        return _lowest(key, rows, count, unroll)
 
     def step(_, state: tuple[_Corner, _Corner, Array]) -> tuple[_Corner, _Corner, Array]:
         a, b, inside = state
@@ -87,12 +128,12 @@ def _nearest_edge(
         # Normal of the edge from its ends' difference: their own directions may be all rounding.
         dx = jnp.where(between, a.y - b.y, jnp.where(share > 0.0, a.x, b.x))
         dy = jnp.where(between, b.x - a.x, jnp.where(share > 0.0, a.y, b.y))
-        low = _lowest(lambda x, y: x * dx + y * dy, query, points, touching)
+        low = lowest(lambda x, y: x * dx + y * dy)
         counterclockwise = dx * low.y - dy * low.x >= 0.0
         a, b = _where(counterclockwise, low, a), _where(counterclockwise, b, low)
         return a, b, inside | beyond
 
-    start = _lowest(lambda x, y: x * x + y * y, query, points, touching)
+    start = lowest(lambda x, y: x * x + y * y)
     nowhere = jnp.zeros(start.x.shape, bool)
     a, b, inside = jax.lax.fori_loop(0, STEPS, step, (start, start, nowhere))
     share, beyond = _nearest_on_segment(a, b)
@@ -113,27 +154,26 @@ def _nearest_on_segment(a: _Corner, b: _Corner) -> tuple[Float[Array, "B T"], Bo
 
 
 def _lowest(
-    key: Callable[[Array, Array], Array], query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]
+    key: Callable[[Array, Array], Array], rows: Rows, count: int, unroll: int | None
 ) -> _Corner:
     """The touching point with the least `key`; the query itself where nothing touches.
 
     A running minimum and not `argmin`, which is ten times slower over a leading axis on CPU and
     would need a gather after it.
     """
+    query = rows(3, 0), rows(3, 1)
 
     def keep(i, state: tuple[Array, _Corner]) -> tuple[Array, _Corner]:
         least, best = state
-        px, py, touches = (jax.lax.dynamic_index_in_dim(u, i, 0, False) for u in arrays)
-        x, y = px - query[0], py - query[1]
-        value = jnp.where(touches, key(x, y), jnp.inf)
+        x, y = (rows(k, i) - query[k] for k in range(2))
+        value = jnp.where(rows(2, i) != 0, key(x, y), jnp.inf)
         lower = value < least
         corner = _Corner(x, y, jnp.full_like(best.row, i))
         return jnp.where(lower, value, least), _where(lower, corner, best)
 
-    arrays = (*points, touching)
     zero = jnp.zeros_like(query[0])
     start = (jnp.full_like(zero, jnp.inf), _Corner(zero, zero, jnp.zeros(zero.shape, jnp.int32)))
-    return jax.lax.fori_loop(0, touching.shape[0], keep, start, unroll=_UNROLL)[1]
+    return jax.lax.fori_loop(0, count, keep, start, unroll=unroll)[1]
 
 
 def _relative(
