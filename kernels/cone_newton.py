@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from phymotion_jax.kernels.cones import TINY, Scalar, rounded_projection
-from phymotion_jax.kernels.per_frame import Rows
+from phymotion_jax.kernels.per_frame import Fold, Rows
 from phymotion_jax.kernels.small_solve import solve_symmetric
 from phymotion_jax.kernels.vectors import Vec, add, cross, dot, scale
 
@@ -171,7 +171,7 @@ def _slopes_along(
     return [start + a * growth + s for a, s in zip(lengths, sums, strict=True)]
 
 
-def summed(rows: Rows, count: int, like: Array, fence: Fence) -> OverPoints:
+def summed(rows: Rows, fold: Fold, like: Array, fence: Fence = lambda x: x) -> OverPoints:
     """Sums over points whose x, y, z and weight are the rows of the first four arrays, in running
     totals, so that nothing has the size of all of them."""
 
@@ -181,7 +181,7 @@ def summed(rows: Rows, count: int, like: Array, fence: Fence) -> OverPoints:
             found = terms(*touching((x, y, z), w), fence)
             return [total + term for total, term in zip(totals, found, strict=True)]
 
-        return jax.lax.fori_loop(0, count, add_one, [jnp.zeros_like(like)] * sums)
+        return fold(add_one, [jnp.zeros_like(like)] * sums)
 
     return over_points
 

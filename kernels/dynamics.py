@@ -180,10 +180,30 @@ def carry_to_root(
     return Wrenches(join_levels(moments[::-1]), below[2])
 
 
-def split_levels(parents: Parents, motion: LinkMotion) -> list[LinkMotion]:
-    """The levels of a motion again, after `join_levels` of its fields."""
-    rows = [list(range(start, stop)) for start, stop in levels(parents)]
-    return [LinkMotion(*(_rows(field, here) for field in motion)) for here in rows]
+def moments_of_forces(parents: Parents, motion: LinkMotion, force: Vec, moment: Vec) -> Vec:
+    """Moments across the joints, in the links' own axes, that forces on the links make.
+
+    With all moments about one point, those of a subtree are plain sums.
+
+    Args:
+      parents: the tree, sorted by level.
+      motion: of all links; rotations and positions are read.
+      force: on each link, ``(links, B, T)``, in world axes.
+      moment: about the root's origin.
+    """
+    below: tuple[list[int], Vec, Vec] | None = None
+    about: list[tuple[Vec, Vec]] = []
+    for start, stop in levels(parents)[::-1]:
+        here = list(range(start, stop))
+        own = _rows(force, here), _rows(moment, here)
+        if below is not None:
+            child, *sums = below
+            up = [parents[k] - start for k in child]
+            own = _barrier(tuple(_add_rows(a, b, up) for a, b in zip(own, sums, strict=True)))
+        below = (here, *own)
+        about.append(own)
+    forces, moments = (join_levels(v) for v in zip(*about[::-1], strict=True))
+    return mat_t_vec(motion.rot, sub(moments, cross(motion.pos, forces)))
 
 
 def join_levels(parts: Sequence[tuple[Array, ...]]) -> Any:

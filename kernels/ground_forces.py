@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.kernels.cone_newton import (
+    OverPoints,
     Problem,
     Wrench,
     derivatives,
@@ -17,7 +18,7 @@ from phymotion_jax.kernels.cone_newton import (
     velocity,
 )
 from phymotion_jax.kernels.cones import Scalar, held_slopes, within
-from phymotion_jax.kernels.per_frame import Memory, per_frame, rows_of
+from phymotion_jax.kernels.per_frame import Memory, fold_over, per_frame, rows_of
 from phymotion_jax.kernels.small_solve import solve_symmetric
 from phymotion_jax.kernels.vectors import Vec, cross, scale, sub, sym_vec
 
@@ -118,8 +119,12 @@ def solve_xla(contacts: Contacts, needed: Wrench, numbers: tuple[Scalar, ...]) -
     sums: hence the fences, between which arrays are kept.
     """
     problem = Problem(needed, jnp.sum(contacts.weight, axis=0), *numbers)
-    rows, count = rows_of((*contacts.points, contacts.weight)), contacts.weight.shape[0]
-    return minimum(problem, summed(rows, count, needed[0], jax.lax.optimization_barrier))
+    return minimum(problem, _over_points(contacts))
+
+
+def _over_points(contacts: Contacts) -> OverPoints:
+    rows, fold = rows_of((*contacts.points, contacts.weight)), fold_over(len(contacts.weight))
+    return summed(rows, fold, contacts.weight[0], jax.lax.optimization_barrier)
 
 
 def solve_pallas(
@@ -130,16 +135,16 @@ def solve_pallas(
     interpret: bool = False,
 ) -> Wrench:
     """The same as one GPU kernel."""
-    count = contacts.weight.shape[0]
 
     def program(memory: Memory) -> Wrench:
         frame = [memory.rows(4, k) for k in range(7)]
         problem = Problem(tuple(frame[:6]), frame[6], *memory.numbers)
-        return minimum(problem, summed(memory.rows, count, frame[6], lambda x: x))
+        return minimum(problem, summed(memory.rows, memory.fold, frame[6]))
 
     frame = jnp.stack([*needed, jnp.sum(contacts.weight, axis=0)])
     arrays = (*contacts.points, contacts.weight, frame)
-    return per_frame(program, arrays, (jnp.float32,) * 6, numbers=numbers, interpret=interpret)
+    active, kinds = contacts.weight > 0.0, (jnp.float32,) * 6
+    return per_frame(program, arrays, kinds, active=active, numbers=numbers, interpret=interpret)
 
 
 @_solve.defjvp
@@ -154,9 +159,7 @@ def _solve_jvp(primals: tuple, tangents: tuple) -> tuple[Wrench, Wrench]:
     _, change = jax.jvp(gradient, primals, tangents)
     contacts, needed, numbers = primals
     problem = Problem(needed, jnp.sum(contacts.weight, axis=0), *numbers)
-    rows, count = rows_of((*contacts.points, contacts.weight)), contacts.weight.shape[0]
-    over_points = summed(rows, count, needed[0], jax.lax.optimization_barrier)
-    _, hessian = derivatives(problem, twist, 0.0, over_points)
+    _, hessian = derivatives(problem, twist, 0.0, _over_points(contacts))
     return twist, tuple(solve_symmetric(hessian, [-c for c in change]))
 
 

@@ -11,18 +11,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
-from phymotion_jax.kernels.boxes import Boxes, box_of, boxes_meet, face_widths
+from phymotion_jax.kernels.boxes import Boxes, box_of, face_widths
+from phymotion_jax.kernels.hull_pairs import Links, as_bits, between, near_pairs, place, words_of
 from phymotion_jax.kernels.hull_search import Hulls, WayOut, shortest_way_out
 from phymotion_jax.kernels.overlap import Pairs
-from phymotion_jax.kernels.select import Hits, over_hits, pack_bits
+from phymotion_jax.kernels.select import Hits, over_hits
 from phymotion_jax.kernels.vectors import (
     Mat,
     Vec,
     add,
     dot,
-    mat_mat,
     mat_vec,
     norm,
     scale,
@@ -46,23 +46,16 @@ _WINDOW_CPU, _WINDOW_GPU = 1024, 2**19
 class _Body(NamedTuple):
     """Links of all frames, and their hulls."""
 
-    rot: Mat
-    """``(L, B, T)``."""
-
-    pos: Vec
-    """``(L, B, T)``."""
+    links: Links
 
     vertex: Vec
     """``(V, B or 1, 1)``."""
 
-    boxes: Boxes
-    """Of the links, ``(L, B or 1, 1)``."""
-
-    rows: Int[np.ndarray, "L M"]
-    """Vertices of each link; the last one fills up those that have fewer."""
+    start: Int[np.ndarray, " L"]
+    """First vertex of each link."""
 
     sizes: tuple[int, ...]
-    """How many they are."""
+    """How many it has."""
 
 
 class _Facing(NamedTuple):
@@ -122,33 +115,32 @@ def _search(sizes: tuple[int, ...], pairs: Pairs, rot: Mat, pos: Vec, vertex: Ve
     """The shortest ways out ``(P, B, T)``, in world axes; all 0 where a pair is apart."""
     rows = _rows_of(sizes)
     boxes = box_of(tuple(c[rows.T] for c in vertex))  # pyright: ignore[reportArgumentType]
-    body = _Body(rot, pos, vertex, boxes, rows, sizes)
-    shape = rot[0].shape[1:]
+    links = Links(rot, pos, boxes)
+    body = _Body(links, vertex, rows[:, 0], sizes)
+    frames, shape = rot[0][0].size, (len(pairs), *rot[0].shape[1:])
     window = _WINDOW_CPU if jax.default_backend() == "cpu" else _WINDOW_GPU
-    window = min(window, max(128, shape[0] * shape[1]))
+    window = min(window, max(128, frames))
 
     def tell_apart(hits: Hits, near: Array) -> Array:
         facing = _facing(body, pairs, hits)
         ray = tuple(c[None] for c in _centre_line(facing))
         found = shortest_way_out(facing.hulls, ray, _STEPS_APART, max(sizes))  # pyright: ignore
-        return near.at[_place(hits, pairs)].set(found.width > 0.0, mode="drop")
+        return near.at[_valid(hits, pairs, frames)].set(found.width > 0.0, mode="drop")
 
     def part(hits: Hits, ways: WayOut) -> WayOut:
         facing = _facing(body, pairs, hits)
         found = shortest_way_out(facing.hulls, _rays(facing), _STEPS, max(sizes))
         found = found._replace(way=mat_vec(facing.rot, found.way))
-        row, column = _place(hits, pairs)
-        inside = found.width > 0.0
+        inside, there = found.width > 0.0, _valid(hits, pairs, frames)
         return jax.tree.map(
-            lambda old, x: old.at[row, column].set(jnp.where(inside, x, 0), mode="drop"),
-            ways,
-            found,
+            lambda old, x: old.at[there].set(jnp.where(inside, x, 0), mode="drop"), ways, found
         )
 
-    near = _near(body, pairs).reshape(len(pairs), -1)
-    near = over_hits(tell_apart, pack_bits(near), near, window=window)
-    found = over_hits(part, pack_bits(near), _nothing(near.shape, rot[0].dtype), window=window)
-    return jax.tree.map(lambda x: x.reshape(len(pairs), *shape), found)
+    near = jnp.zeros((len(pairs), frames), bool)
+    near = over_hits(tell_apart, near_pairs(links, pairs), near, window=window)
+    ways = _nothing((len(pairs), frames), rot[0].dtype)
+    found = over_hits(part, as_bits(words_of(near)), ways, window=window)
+    return jax.tree.map(lambda x: x.reshape(shape), found)
 
 
 def _nothing(shape: tuple[int, ...], dtype: jnp.dtype) -> WayOut:
@@ -163,49 +155,29 @@ def _rows_of(sizes: tuple[int, ...]) -> Int[np.ndarray, "L M"]:
     return np.minimum(start[:, None] + within, sum(sizes) - 1)
 
 
-def _near(body: _Body, pairs: Pairs) -> Bool[Array, "P B T"]:
-    """Pairs whose boxes meet."""
-    first, second = (np.array(side) for side in zip(*pairs, strict=True))
-    a, b, rot_a, rot_b, pos_a, pos_b = (
-        jax.tree.map(lambda c, index=index: c[index], of)
-        for of in (body.boxes, body.rot, body.pos)
-        for index in (first, second)
-    )
-    turn, shift = _relative(rot_a, pos_a, rot_b, pos_b)
-    gap = sub(add(mat_vec(turn, b.centre), shift), a.centre)
-    return boxes_meet(face_widths(turn, gap, a.half, b.half))
-
-
-def _relative(rot_a: Mat, pos_a: Vec, rot_b: Mat, pos_b: Vec) -> tuple[Mat, Vec]:
-    """Rotation and place of b's frame in a's."""
-    back: Mat = tuple(rot_a[3 * j + i] for i in range(3) for j in range(3))  # pyright: ignore
-    return mat_mat(back, rot_b), mat_vec(back, sub(pos_b, pos_a))
-
-
 def _facing(body: _Body, pairs: Pairs, hits: Hits) -> _Facing:
     """The pairs that were hit, brought together."""
-    frames = body.rot[0].shape[2]
-    clip, frame = hits.column // frames, hits.column % frames
+    clips, frames = body.links.rot[0].shape[1:]
+    pair, column = place(hits, clips * frames)
+    clip, frame = column // frames, column % frames
     own = clip if body.vertex[0].shape[1] > 1 else jnp.zeros_like(clip)
-    first, second = (jnp.array(side)[hits.row] for side in zip(*pairs, strict=True))
+    first, second = (jnp.array(side)[pair] for side in zip(*pairs, strict=True))
 
     def moved(link: Array) -> tuple[Mat, Vec]:
-        return jax.tree.map(lambda c: c[link, clip, frame], (body.rot, body.pos))
+        return jax.tree.map(lambda c: c[link, clip, frame], (body.links.rot, body.links.pos))
 
     def box(link: Array) -> Boxes:
-        return jax.tree.map(lambda c: c[link, own, 0], body.boxes)
+        return jax.tree.map(lambda c: c[link, own, 0], body.links.boxes)
 
-    (rot_a, pos_a), (rot_b, pos_b) = moved(first), moved(second)
-    box_a, box_b = box(first), box(second)
-    turn, shift = _relative(rot_a, pos_a, rot_b, pos_b)
+    a, b, box_a, box_b = moved(first), moved(second), box(first), box(second)
+    turn, shift = between(a, b)
     start, size = (
-        tuple(jnp.array(of)[link] for link in (first, second))
-        for of in (body.rows[:, 0], body.sizes)
+        tuple(jnp.array(of)[link] for link in (first, second)) for of in (body.start, body.sizes)
     )
     vertex: Vec = tuple(c[..., 0] for c in body.vertex)  # pyright: ignore[reportAssignmentType]
     hulls = Hulls(vertex, own, start, size, turn, shift)  # pyright: ignore[reportArgumentType]
     gap = sub(add(mat_vec(turn, box_b.centre), shift), box_a.centre)
-    return _Facing(hulls, gap, (box_a.half, box_b.half), rot_a)
+    return _Facing(hulls, gap, (box_a.half, box_b.half), a[0])
 
 
 def _centre_line(facing: _Facing) -> Vec:
@@ -237,9 +209,10 @@ def _rays(facing: _Facing) -> Vec:
     return x, y, z
 
 
-def _place(hits: Hits, pairs: Pairs) -> tuple[Array, Array]:
+def _valid(hits: Hits, pairs: Pairs, frames: int) -> tuple[Array, Array]:
     """Where the hits are; out of bounds, to be dropped, what is none."""
-    return jnp.where(hits.valid, hits.row, len(pairs)), hits.column
+    pair, column = place(hits, frames)
+    return jnp.where(hits.valid, pair, len(pairs)), column
 
 
 def _width_along(

@@ -2,21 +2,22 @@
 
 XLA makes each pass over an array a kernel, which reads the array from memory and writes what it
 found. A program written once runs here as one kernel of Pallas (Triton), with what it works out in
-registers, and as plain XLA elsewhere: it is given `Rows` either way.
+registers, and as plain XLA elsewhere: it is given `Rows` and `Fold` either way.
 """
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jax.experimental.pallas import triton
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Bool, Float, Int, Num
 
-BLOCK = 128
-"""Frames of a program: a thread each, in four warps."""
+_WARP = 32
+
+Carry = TypeVar("Carry")
 
 
 class Rows(Protocol):
@@ -27,17 +28,28 @@ class Rows(Protocol):
         ...
 
 
+class Fold(Protocol):
+    """A loop over rows."""
+
+    def __call__(self, step: Callable[[Any, Carry], Carry], start: Carry) -> Carry:
+        """Folds ``step(row, carry)`` over the rows that matter."""
+        ...
+
+
 class Memory(NamedTuple):
     """What a program may read."""
 
     rows: Rows
     """Of arrays."""
 
+    fold: Fold
+    """Over the rows that are active on any of this program's frames."""
+
     numbers: tuple[Array, ...]
     """The same for all frames."""
 
     look_up: Callable[[int, Array], Array]
-    """Elements of a table, from its number and their places."""
+    """Elements of a table, from its number and their places: one, or one a frame."""
 
 
 Program = Callable[[Memory], tuple[Array, ...]]
@@ -49,13 +61,20 @@ def rows_of(arrays: Sequence[Num[Array, "R B T"]]) -> Rows:
     return lambda array, row: jax.lax.dynamic_index_in_dim(arrays[array], row, 0, False)
 
 
+def fold_over(count: int, unroll: int | None = None) -> Fold:
+    """A loop over so many rows."""
+    return lambda step, start: jax.lax.fori_loop(0, count, step, start, unroll=unroll)
+
+
 def per_frame(
     program: Program,
     arrays: Sequence[Num[Array, "R B T"]],
     dtypes: Sequence[Any],
     *,
+    active: Bool[Array, "R B T"] | None = None,
     numbers: Sequence[Float[Array, ""] | float] = (),
     tables: Sequence[Num[Array, " L"]] = (),
+    warps: int = 1,
     interpret: bool = False,
 ) -> tuple[Num[Array, "B T"], ...]:
     """Run a program on blocks of frames, by Pallas on an NVIDIA GPU.
@@ -64,49 +83,78 @@ def per_frame(
       program: elementwise over frames. It may loop, and ask for rows by a loop's counter.
       arrays: of any numbers of rows, all with the same frames.
       dtypes: of each of its results.
+      active: rows that `Memory.fold` must not leave out; it leaves out those that are active on
+        none of a block's frames.
       numbers: scalars of float32.
       tables: of any lengths. Places in them must exist.
+      warps: of 32 frames each, in a block.
       interpret: run it by XLA all the same, on any device, to test it.
 
     Returns:
       Its results, ``(B, T)``.
     """
     shape = jnp.broadcast_shapes(*(a.shape[1:] for a in arrays))
-    count = prod(shape)
+    count, block = prod(shape), warps * _WARP
     flat = [jnp.broadcast_to(a, (a.shape[0], *shape)).reshape(a.shape[0], count) for a in arrays]
     scalars = jnp.stack([jnp.asarray(x, jnp.float32) for x in (*numbers, 0.0)])
+    visited = _visited(active, block)
+    whole = (scalars, *visited, *tables)
 
-    def kernel(scalars: Any, *refs: Any) -> None:
-        first, last = len(tables), len(tables) + len(flat)
-        inputs, outputs = refs[first:last], refs[last:]
-        real = (pl.program_id(0) * BLOCK + jnp.arange(BLOCK) < count)[None]
+    def kernel(*refs: Any) -> None:
+        scalars, rows_visited, n_visited, *refs = refs
+        inputs, outputs = refs[len(tables) :][: len(flat)], refs[len(tables) + len(flat) :]
+        here = pl.program_id(0)
+        real = (here * block + jnp.arange(block) < count)[None]
 
         def rows(array: int, row: Any) -> Array:
             return triton.load(inputs[array].at[pl.ds(row, 1)], mask=real, other=0)[0]
 
-        def look_up(table: int, place: Array) -> Array:
-            return triton.load(refs[table].at[jnp.where(real[0], place, 0)])
+        def fold(step: Callable[[Any, Carry], Carry], start: Carry) -> Carry:
+            visit = lambda k, carry: step(rows_visited[k, here], carry)  # noqa: E731
+            return jax.lax.fori_loop(0, n_visited[here], visit, start)
 
-        found = program(Memory(rows, tuple(scalars[k] for k in range(len(numbers))), look_up))
+        def look_up(table: int, place: Array) -> Array:
+            some = jnp.where(real[0], place, 0) if place.ndim else place
+            return triton.load(refs[table].at[some])
+
+        given = tuple(scalars[k] for k in range(len(numbers)))
+        found = program(Memory(rows, fold, given, look_up))
         for ref, value in zip(outputs, found, strict=True):
             triton.store(ref.at[:], value[None], mask=real)
 
     # Worked out from all arrays, so that under `shard_map` it varies over the axes that they do.
     frames = jax.eval_shape(lambda arrays: sum(a[:1].astype(jnp.float32) for a in arrays), flat)
 
-    def block(n_rows: int) -> pl.BlockSpec:
-        return pl.BlockSpec((n_rows, BLOCK), lambda i: (0, i))
+    def blocks(n_rows: int) -> pl.BlockSpec:
+        return pl.BlockSpec((n_rows, block), lambda i: (0, i))
 
     results = pl.pallas_call(
         kernel,
         out_shape=[frames.update(dtype=dtype) for dtype in dtypes],
-        grid=(pl.cdiv(count, BLOCK),),
+        grid=(pl.cdiv(count, block),),
         in_specs=[
-            *(pl.BlockSpec(whole.shape, lambda i: (0,)) for whole in (scalars, *tables)),
-            *(block(len(a)) for a in flat),
+            *(pl.BlockSpec(w.shape, lambda i, n=w.ndim: (0,) * n) for w in whole),
+            *(blocks(len(a)) for a in flat),
         ],
-        out_specs=[block(1)] * len(dtypes),
-        compiler_params=triton.CompilerParams(num_warps=BLOCK // 32, num_stages=1),
+        out_specs=[blocks(1)] * len(dtypes),
+        compiler_params=triton.CompilerParams(num_warps=warps, num_stages=1),
         interpret=interpret,
-    )(scalars, *tables, *flat)
+    )(*whole, *flat)
     return tuple(c.reshape(shape) for c in results)
+
+
+def _visited(
+    active: Bool[Array, "R B T"] | None, block: int
+) -> tuple[Int[Array, "R N"], Int[Array, " N"]]:
+    """Rows that are active on any frame of each block, in order, and how many they are."""
+    if active is None:
+        return jnp.zeros((1, 1), jnp.int32), jnp.zeros(1, jnp.int32)
+    flat = active.reshape(active.shape[0], -1)
+    flat = jnp.pad(flat, ((0, 0), (0, -flat.shape[1] % block)))
+    some = jnp.any(flat.reshape(flat.shape[0], -1, block), axis=2)
+    n_rows, n_blocks = some.shape
+    rank = jnp.cumsum(some, axis=0, dtype=jnp.int32) - 1
+    row, column = jnp.arange(n_rows, dtype=jnp.int32)[:, None], jnp.arange(n_blocks)
+    rows = jnp.zeros((n_rows, n_blocks), jnp.int32)
+    rows = rows.at[jnp.where(some, rank, n_rows), column].set(row, mode="drop")
+    return rows, rank[-1] + 1

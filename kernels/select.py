@@ -82,7 +82,11 @@ def pack_bits(mask: Bool[Array, "R N"]) -> Bits:
 
     Hits are counted in 32 bits: 2,147,483,647 at most.
     """
-    words = pack_words(mask)
+    return bits_of_words(pack_words(mask))
+
+
+def bits_of_words(words: UInt32[Array, "W N"]) -> Bits:
+    """The same of a mask that is packed already."""
     return Bits(words, jnp.cumsum(_count(words)))
 
 

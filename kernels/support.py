@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from phymotion_jax.kernels.per_frame import Memory, Rows, per_frame, rows_of
+from phymotion_jax.kernels.per_frame import Fold, Memory, Rows, fold_over, per_frame, rows_of
 
 STEPS = 10
 """Steps of the search. Feet need 5, a regular polygon of 160 corners 7, and the worst sets that we
@@ -87,7 +87,8 @@ def nearest_edge_xla(
     query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]
 ) -> tuple[_Corner, _Corner, Float[Array, "B T"], Bool[Array, "B T"]]:
     """Each step as a loop of XLA over arrays of all frames."""
-    return _search(rows_of((*points, touching, jnp.stack(query))), touching.shape[0], _UNROLL)
+    rows = rows_of((*points, touching, jnp.stack(query)))
+    return _search(rows, fold_over(len(touching), _UNROLL))
 
 
 def nearest_edge_pallas(
@@ -96,19 +97,18 @@ def nearest_edge_pallas(
     """The same as one GPU kernel."""
 
     def program(memory: Memory) -> tuple[Array, ...]:
-        a, b, share, inside = _search(memory.rows, touching.shape[0], None)
+        a, b, share, inside = _search(memory.rows, memory.fold)
         return *a, *b, share, inside.astype(jnp.int32)
 
     arrays = (*points, touching.astype(jnp.int8), jnp.stack(query))
     kinds = (jnp.float32, jnp.float32, jnp.int32)
-    found = per_frame(
-        program, arrays, (*kinds, *kinds, jnp.float32, jnp.int32), interpret=interpret
-    )
+    kinds = (*kinds, *kinds, jnp.float32, jnp.int32)
+    found = per_frame(program, arrays, kinds, active=touching, interpret=interpret)
     return _Corner(*found[:3]), _Corner(*found[3:6]), found[6], found[7] != 0
 
 
 def _search(
-    rows: Rows, count: int, unroll: int | None
+    rows: Rows, fold: Fold
 ) -> tuple[_Corner, _Corner, Float[Array, "B T"], Bool[Array, "B T"]]:
     """The search of one frame, over rows of x, y and touching of the points, and of the query.
 
@@ -119,7 +119,7 @@ def _search(
     """
 
     def lowest(key: Callable[[Array, Array], Array]) -> _Corner:
-        return _lowest(key, rows, count, unroll)
+        return _lowest(key, rows, fold)
 
     def step(_, state: tuple[_Corner, _Corner, Array]) -> tuple[_Corner, _Corner, Array]:
         a, b, inside = state
@@ -153,9 +153,7 @@ def _nearest_on_segment(a: _Corner, b: _Corner) -> tuple[Float[Array, "B T"], Bo
     return share, (share > 0.0) & (share < 1.0) & (a.x * y - a.y * x <= 0.0)
 
 
-def _lowest(
-    key: Callable[[Array, Array], Array], rows: Rows, count: int, unroll: int | None
-) -> _Corner:
+def _lowest(key: Callable[[Array, Array], Array], rows: Rows, fold: Fold) -> _Corner:
     """The touching point with the least `key`; the query itself where nothing touches.
 
     A running minimum and not `argmin`, which is ten times slower over a leading axis on CPU and
@@ -173,7 +171,7 @@ def _lowest(
 
     zero = jnp.zeros_like(query[0])
     start = (jnp.full_like(zero, jnp.inf), _Corner(zero, zero, jnp.zeros(zero.shape, jnp.int32)))
-    return jax.lax.fori_loop(0, count, keep, start, unroll=unroll)[1]
+    return fold(keep, start)[1]
 
 
 def _relative(

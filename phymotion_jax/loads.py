@@ -1,5 +1,6 @@
 """Where the ground holds the body up, and what is left for muscles to do."""
 
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -8,9 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.kernels.dynamics import LinkMotion, carry_to_root, split_levels
+from phymotion_jax.kernels.dynamics import moments_of_forces
 from phymotion_jax.kernels.ground_forces import GroundForces, ground_forces
-from phymotion_jax.kernels.tree import levels, take_rows
+from phymotion_jax.kernels.tree import take_rows
 from phymotion_jax.kernels.vectors import Vec, add, cross, mat_vec, scale, sub
 from phymotion_jax.state import State
 
@@ -24,10 +25,18 @@ class Loads(NamedTuple):
     """Forces of the ground on the body, and what they leave over."""
 
     ground: GroundForces
-    """Forces on the contact points and what they cannot carry, in body weights."""
+    """Forces on the supports, and what they cannot carry, in body weights."""
+
+    share: Float[Array, "P B T"]
+    """What each contact point carries of its support's force."""
 
     moment: Vec
     """Across each joint, in the link's own axes, with the ground's forces at work, in N·m."""
+
+    def on_points(self, humanoid: Humanoid) -> Vec:
+        """Forces on the contact points, in body weights."""
+        sizes = _sizes(humanoid)
+        return tuple(self.share * _to_points(c, sizes) for c in self.ground.forces)  # pyright: ignore
 
 
 def ground_loads(
@@ -35,28 +44,31 @@ def ground_loads(
 ) -> Loads:
     """Contact forces that best carry the motion, and joint moments with them applied.
 
+    A support's points share its force, which so acts at their mean place: joint moments are worked
+    out from the supports alone, a fifth of the points.
+
     Args:
       state: the moving body.
       humanoid: whose contact points the state has.
       weight: how surely each contact point touches, from 0 to 1; 0 on padding.
       friction: coefficient of friction.
     """
-    arm = _from_com(state)
-    sizes = humanoid.supports or (1,) * weight.shape[0]
+    arm, sizes = _from_com(state), _sizes(humanoid)
     share, sure = _shares(arm[2], weight, sizes)
-    middle = tuple(_by_support(share * c, sizes) for c in arm)
+    share, sure, middle = _barrier((share, sure, tuple(_by_support(share * c, sizes) for c in arm)))
     force, moment = needed_wrench(state)
-    found = ground_forces(
-        *_barrier((middle, sure)), force, moment, friction=friction, softness=_SOFTNESS
-    )  # pyright: ignore
-    each: Vec = tuple(share * _to_points(c, sizes) for c in found.forces)  # pyright: ignore
-    found = found._replace(forces=each)
-    newtons = scale(each, state.weight)
-    parents = humanoid.parents
-    own = _link_wrenches(state.motion, add(arm, _com_from_root(state)), newtons, humanoid)
-    by_level = [tuple(_slice(v, start, stop) for v in own) for start, stop in levels(parents)]
-    ground = carry_to_root(parents, split_levels(parents, state.motion), by_level)  # pyright: ignore
-    return Loads(found, sub(state.wrenches.moment, ground.moment))
+    found = ground_forces(middle, sure, force, moment, friction=friction, softness=_SOFTNESS)  # pyright: ignore
+    newtons = scale(found.forces, state.weight)
+    moments = cross(add(middle, _com_from_root(state)), newtons)
+    owners = [humanoid.contact_link[start] for start, _ in _spans(sizes)]
+    on_links = (_by_link(v, owners, humanoid.n_links) for v in (newtons, moments))
+    carried = moments_of_forces(humanoid.parents, state.motion, *on_links)
+    return Loads(found, share, sub(state.wrenches.moment, carried))
+
+
+def _sizes(humanoid: Humanoid) -> tuple[int, ...]:
+    """Points of each support."""
+    return humanoid.supports or (1,) * len(humanoid.contact_link)
 
 
 _GIVE_M = 0.01
@@ -112,28 +124,13 @@ def _from_com(state: State) -> Vec:
     return sub(state.points, (x[None], y[None], z[None] - state.floor[:, None]))
 
 
-def _link_wrenches(
-    motion: LinkMotion, points: Vec, forces: Vec, humanoid: Humanoid
-) -> tuple[Vec, Vec]:
-    """Force on every link and its moment about the link's origin, from those at its points."""
-    links = humanoid.contact_link
-    arm = sub(points, tuple(take_rows(c, links) for c in motion.pos))  # pyright: ignore
-    moments = cross(arm, forces)
-    zero = jnp.zeros_like(motion.pos[0][:1])
-
-    def gathered(vec: Vec) -> Vec:
-        rows = []
-        for link in range(humanoid.n_links):
-            mine = [k for k, owner in enumerate(links) if owner == link]
-            rows.append(
-                tuple(jnp.sum(take_rows(c, mine), axis=0, keepdims=True) for c in vec)
-                if mine
-                else (zero, zero, zero)
-            )
-        return tuple(jnp.concatenate(c) for c in zip(*rows, strict=True))  # pyright: ignore
-
-    return gathered(forces), gathered(moments)
-
-
-def _slice(vec: Vec, start: int, stop: int) -> Vec:
-    return tuple(c[start:stop] for c in vec)  # pyright: ignore[reportReturnType]
+def _by_link(rows: Vec, owners: Sequence[int], n_links: int) -> Vec:
+    """Sums over the rows that each link owns."""
+    zero = jnp.zeros_like(rows[0][:1])
+    mine = [[k for k, owner in enumerate(owners) if owner == link] for link in range(n_links)]
+    return tuple(  # pyright: ignore[reportReturnType]
+        jnp.concatenate(
+            [jnp.sum(take_rows(c, m), axis=0, keepdims=True) if m else zero for m in mine]
+        )
+        for c in rows
+    )

@@ -10,10 +10,10 @@ from scipy.spatial.transform import Rotation
 
 from phymotion_jax.kernels.ground_forces import Contacts, solve_pallas, solve_xla
 from phymotion_jax.kernels.hull_search import Hulls, walk_pallas, walk_xla
-from phymotion_jax.kernels.per_frame import BLOCK, Memory, per_frame
+from phymotion_jax.kernels.per_frame import Memory, per_frame
 from phymotion_jax.kernels.support import nearest_edge_pallas, nearest_edge_xla
 
-CLIPS, FRAMES = 3, 100  # no multiple of the 128 frames of a program
+CLIPS, FRAMES = 3, 100  # no multiple of the 32 frames of a program
 ATOL_TWIST = 1e-4  # of the largest: sums in another order, through steps that amplify them
 ATOL_M = 1e-5  # of depths of hulls decimetres large: a few roundings
 SAME_WALKS = 0.97  # share: a rounding may send a walk to another face, and a local minimum
@@ -24,7 +24,8 @@ def arrays(rng, *shape):
 
 
 def test_rows_numbers_and_tables(rng):
-    """The last program is not full, a row may be traced, and clips may share their rows."""
+    """The last program is not full, a row may be traced, and clips may share their rows. Rows that
+    are active nowhere in a block are left out, those that are somewhere are not."""
     x, _, z = arrays(rng, 5)
     shared = z[:, :1]
     table = jnp.asarray(rng.normal(size=7), jnp.float32)
@@ -32,14 +33,15 @@ def test_rows_numbers_and_tables(rng):
 
     def program(memory: Memory):
         rows = memory.rows
-        total = jax.lax.fori_loop(0, 5, lambda i, s: s + rows(0, i) * rows(1, i), 0.0 * rows(0, 0))
+        total = memory.fold(lambda i, s: s + rows(0, i) * rows(1, i), 0.0 * rows(0, 0))
         return memory.numbers[0] * total, memory.look_up(0, rows(2, 0)), rows(2, 0)
 
-    kinds = (jnp.float32, jnp.float32, jnp.int32)
-    got = per_frame(
-        program, (x, shared, place), kinds, numbers=(2.0,), tables=(table,), interpret=True
-    )
-    assert CLIPS * FRAMES % BLOCK
+    active = jnp.asarray(rng.random(x.shape) < 0.02)
+    x = jnp.where(active, x, 0.0)
+    kinds, more = (jnp.float32, jnp.float32, jnp.int32), {"numbers": (2.0,), "tables": (table,)}
+    got = per_frame(program, (x, shared, place), kinds, active=active, **more, interpret=True)
+    none = per_frame(program, (x, shared, place), kinds, active=x > 9.0, **more, interpret=True)
+    np.testing.assert_array_equal(none[0], 0.0)
     np.testing.assert_allclose(got[0], 2.0 * (x * shared).sum(axis=0), atol=1e-5)
     np.testing.assert_array_equal(got[1], table[place[0]])
     np.testing.assert_array_equal(got[2], place[0])

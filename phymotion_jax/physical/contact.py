@@ -75,7 +75,8 @@ def slide_speed(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Flo
 
     def of(sole: tuple[int, ...]) -> Array:
         way_x, way_y, stands = (
-            moving_sum(c, state.mask, state.fps, _CHORD_S) for c in _steps(scene, sole, held)
+            moving_sum(c, state.mask, state.fps, _CHORD_S)
+            for c in _steps(scene, humanoid, sole, held)
         )
         square = way_x**2 + way_y**2 - (noise * stands / (_CHORD_S * state.fps)) ** 2
         chord = jnp.sqrt(jnp.maximum(square, 0.0) + _MILLIMETRE**2) - _MILLIMETRE
@@ -86,19 +87,20 @@ def slide_speed(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Flo
 
 
 def _steps(
-    scene: Scene, sole: tuple[int, ...], held: Float[Array, "B T"]
+    scene: Scene, humanoid: Humanoid, sole: tuple[int, ...], held: Float[Array, "B T"]
 ) -> tuple[Float[Array, "B T"], Float[Array, "B T"], Float[Array, "B T"]]:
     """Way of a foot along x and y to the next frame, by how much it stands, and that.
 
     Args:
       scene: with its forces.
+      humanoid: whose feet.
       sole: its points.
       held: body weights that nothing carries: the lowest points have them.
     """
     state = scene.state
     height = take_rows(state.points[2], sole)
     lowest = jnp.min(state.points[2], axis=0)
-    load = take_rows(scene.loads.ground.forces[2], sole)
+    load = take_rows(scene.loads.on_points(humanoid)[2], sole)
     load = load + held * jnp.exp((lowest - height) / _LOWEST_M)
     load = jnp.minimum(load[..., 1:], load[..., :-1])
     total = jnp.sum(load, axis=0)

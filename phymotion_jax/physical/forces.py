@@ -17,7 +17,7 @@ _CARRIES_N = 20.0
 def forces_of(scene: Scene, humanoid: Humanoid) -> Forces:
     """Gather the forces of a scene. XLA drops this where no one asks for it."""
     state, ground = scene.state, scene.loads.ground
-    newtons = scale(ground.forces, state.weight)
+    newtons = scale(scene.loads.on_points(humanoid), state.weight)
     others = sorted(set(range(len(humanoid.contact_link))) - {k for f in humanoid.feet for k in f})
     groups = (*humanoid.feet, tuple(others))
     on = [jnp.stack([jnp.sum(take_rows(c, g), axis=0) for c in newtons], -1) for g in groups]
