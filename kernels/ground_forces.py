@@ -136,15 +136,20 @@ def solve_pallas(
 ) -> Wrench:
     """The same as one GPU kernel."""
 
-    def program(memory: Memory) -> Wrench:
+    def program(memory: Memory) -> None:
         frame = [memory.rows(4, k) for k in range(7)]
         problem = Problem(tuple(frame[:6]), frame[6], *memory.numbers)
-        return minimum(problem, summed(memory.rows, memory.fold, frame[6]))
+        twist = minimum(problem, summed(memory.rows, memory.fold, frame[6]))
+        for k, c in enumerate(twist):
+            memory.store(0, k, c)
 
     frame = jnp.stack([*needed, jnp.sum(contacts.weight, axis=0)])
     arrays = (*contacts.points, contacts.weight, frame)
-    active, kinds = contacts.weight > 0.0, (jnp.float32,) * 6
-    return per_frame(program, arrays, kinds, active=active, numbers=numbers, interpret=interpret)
+    results, active = [(6, jnp.float32)], contacts.weight > 0.0
+    (twist,) = per_frame(
+        program, arrays, results, active=active, numbers=numbers, interpret=interpret
+    )
+    return tuple(twist)
 
 
 @_solve.defjvp

@@ -56,12 +56,12 @@ def near_xla(links: Links, pairs: Pairs) -> Bool[Array, "P B T"]:
 
 def near_pallas(links: Links, pairs: Pairs, *, interpret: bool = False) -> UInt32[Array, "P W"]:
     """A loop over the pairs of a frame in one GPU kernel, which keeps 32 of them in a word."""
-    own, shape = links.boxes.half[0].shape[1], links.rot[0].shape[1:]
+    own = links.boxes.half[0].shape[1]
     n_words = -(-len(pairs) // WORD)
     first, second = (jnp.array(side, jnp.int32) for side in zip(*pairs, strict=True))
     clip = jnp.arange(own, dtype=jnp.int32)[None, :, None]
 
-    def program(memory: Memory) -> tuple[Array, ...]:
+    def program(memory: Memory) -> None:
         def link(k: Array) -> tuple[Mat, Vec, Boxes]:
             rot, pos = (tuple(memory.rows(c, k) for c in of) for of in (range(9), range(9, 12)))
             place = k * own + memory.rows(12, 0)
@@ -75,12 +75,15 @@ def near_pallas(links: Links, pairs: Pairs, *, interpret: bool = False) -> UInt3
             return tuple(w | jnp.where(p >> 5 == k, bit, 0) for k, w in enumerate(words))
 
         nothing = jnp.zeros_like(memory.rows(12, 0))
-        return jax.lax.fori_loop(0, len(pairs), test, (nothing,) * n_words)
+        words = jax.lax.fori_loop(0, len(pairs), test, (nothing,) * n_words)
+        for k, word in enumerate(words):
+            memory.store(0, k, word)
 
     arrays = (*links.rot, *links.pos, clip)
     tables = (first, second, *(c.reshape(-1) for c in jax.tree.leaves(links.boxes)))
-    words = per_frame(program, arrays, (jnp.int32,) * n_words, tables=tables, interpret=interpret)
-    bits = jnp.stack(words).reshape(n_words, np.prod(shape))[np.arange(len(pairs)) // WORD]
+    results = [(n_words, jnp.int32)]
+    (words,) = per_frame(program, arrays, results, tables=tables, interpret=interpret)
+    bits = words.reshape(n_words, -1)[np.arange(len(pairs)) // WORD]
     return words_of((bits >> (np.arange(len(pairs)) % WORD)[:, None]) & 1 != 0)
 
 

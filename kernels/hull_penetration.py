@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from einops import rearrange
 from jaxtyping import Array, Float, Int
 
 from phymotion_jax.kernels.boxes import Boxes, box_of, face_widths
@@ -38,7 +39,7 @@ poses, in 9 of 10 with random joints, and 99 within 5 mm (`tests/test_hull_penet
 _RAYS_FROM_BOXES = 3
 """Axes of the boxes that the search begins along, the shortest ways out first."""
 
-_WINDOW_CPU, _WINDOW_GPU = 1024, 2**19
+_WINDOW_CPU, _WINDOW_GPU = 1024, 2**20
 """Pairs searched at once: a CPU keeps 1024 of 48 vertices in its caches. On a GPU a pair takes some
 300 bytes, and each turn of the loop launches some 70 kernels."""
 
@@ -49,13 +50,7 @@ class _Body(NamedTuple):
     links: Links
 
     vertex: Vec
-    """``(V, B or 1, 1)``."""
-
-    start: Int[np.ndarray, " L"]
-    """First vertex of each link."""
-
-    sizes: tuple[int, ...]
-    """How many it has."""
+    """Of each link, ``(B or 1, L, M)``; the last ones repeat where a link has fewer."""
 
 
 class _Facing(NamedTuple):
@@ -116,7 +111,8 @@ def _search(sizes: tuple[int, ...], pairs: Pairs, rot: Mat, pos: Vec, vertex: Ve
     rows = _rows_of(sizes)
     boxes = box_of(tuple(c[rows.T] for c in vertex))  # pyright: ignore[reportArgumentType]
     links = Links(rot, pos, boxes)
-    body = _Body(links, vertex, rows[:, 0], sizes)
+    by_link = tuple(rearrange(c[rows, :, 0], "l m b -> b l m") for c in vertex)
+    body = _Body(links, jax.lax.optimization_barrier(by_link))  # pyright: ignore
     frames, shape = rot[0][0].size, (len(pairs), *rot[0].shape[1:])
     window = _WINDOW_CPU if jax.default_backend() == "cpu" else _WINDOW_GPU
     window = min(window, max(128, frames))
@@ -124,12 +120,12 @@ def _search(sizes: tuple[int, ...], pairs: Pairs, rot: Mat, pos: Vec, vertex: Ve
     def tell_apart(hits: Hits, near: Array) -> Array:
         facing = _facing(body, pairs, hits)
         ray = tuple(c[None] for c in _centre_line(facing))
-        found = shortest_way_out(facing.hulls, ray, _STEPS_APART, max(sizes))  # pyright: ignore
+        found = shortest_way_out(facing.hulls, ray, _STEPS_APART)  # pyright: ignore
         return near.at[_valid(hits, pairs, frames)].set(found.width > 0.0, mode="drop")
 
     def part(hits: Hits, ways: WayOut) -> WayOut:
         facing = _facing(body, pairs, hits)
-        found = shortest_way_out(facing.hulls, _rays(facing), _STEPS, max(sizes))
+        found = shortest_way_out(facing.hulls, _rays(facing), _STEPS)
         found = found._replace(way=mat_vec(facing.rot, found.way))
         inside, there = found.width > 0.0, _valid(hits, pairs, frames)
         return jax.tree.map(
@@ -160,7 +156,7 @@ def _facing(body: _Body, pairs: Pairs, hits: Hits) -> _Facing:
     clips, frames = body.links.rot[0].shape[1:]
     pair, column = place(hits, clips * frames)
     clip, frame = column // frames, column % frames
-    own = clip if body.vertex[0].shape[1] > 1 else jnp.zeros_like(clip)
+    own = clip if body.vertex[0].shape[0] > 1 else jnp.zeros_like(clip)
     first, second = (jnp.array(side)[pair] for side in zip(*pairs, strict=True))
 
     def moved(link: Array) -> tuple[Mat, Vec]:
@@ -171,11 +167,7 @@ def _facing(body: _Body, pairs: Pairs, hits: Hits) -> _Facing:
 
     a, b, box_a, box_b = moved(first), moved(second), box(first), box(second)
     turn, shift = between(a, b)
-    start, size = (
-        tuple(jnp.array(of)[link] for link in (first, second)) for of in (body.start, body.sizes)
-    )
-    vertex: Vec = tuple(c[..., 0] for c in body.vertex)  # pyright: ignore[reportAssignmentType]
-    hulls = Hulls(vertex, own, start, size, turn, shift)  # pyright: ignore[reportArgumentType]
+    hulls = Hulls(body.vertex, own, (first, second), turn, shift)
     gap = sub(add(mat_vec(turn, box_b.centre), shift), box_a.centre)
     return _Facing(hulls, gap, (box_a.half, box_b.half), a[0])
 

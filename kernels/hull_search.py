@@ -45,16 +45,13 @@ class Hulls(NamedTuple):
     """Pairs of hulls ``(K,)``, the second of each turned and moved to the axes of the first."""
 
     vertex: Vec
-    """All vertices, each in its own hull's axes, ``(V, B)``: for bodies of any number of clips."""
+    """Of all links of all bodies, in the links' own axes, ``(B, L, M)``; rows may repeat."""
 
     clip: Int[Array, " K"]
     """Whose body."""
 
-    start: tuple[Int[Array, " K"], Int[Array, " K"]]
-    """Row of the first vertex of the one hull and of the other."""
-
-    size: tuple[Int[Array, " K"], Int[Array, " K"]]
-    """How many vertices they have."""
+    link: tuple[Int[Array, " K"], Int[Array, " K"]]
+    """The one and the other."""
 
     turn: Mat
     """Rotation of the second to the first."""
@@ -99,26 +96,28 @@ class _Walk(NamedTuple):
 
     best: WayOut
 
+    done: Array
+    """Whether a further step would find nothing else."""
+
 
 _Support = Callable[[Vec], tuple[_Corner, Array]]
 """The outermost point of the difference in a direction, and how far out it is."""
 
 
-def shortest_way_out(hulls: Hulls, rays: Vec, steps: int, most: int) -> WayOut:
+def shortest_way_out(hulls: Hulls, rays: Vec, steps: int) -> WayOut:
     """Penetration depth of pairs of hulls, for each pair ``(K,)``.
 
     Args:
       hulls: the pairs.
       rays: unit directions to begin from, in the first hull's axes, ``(S, K)``.
       steps: supports looked up from each ray, beyond the first three.
-      most: vertices of the largest hull.
     """
 
     def pallas(hulls: Hulls, rays: Vec) -> WayOut:
-        return walk_pallas(hulls, rays, steps, most)
+        return walk_pallas(hulls, rays, steps)
 
     def xla(hulls: Hulls, rays: Vec) -> WayOut:
-        return walk_xla(hulls, rays, steps, most)
+        return walk_xla(hulls, rays, steps)
 
     if rays[0].dtype == jnp.float32:
         found = jax.lax.platform_dependent(hulls, rays, cuda=pallas, default=xla)
@@ -131,16 +130,17 @@ def shortest_way_out(hulls: Hulls, rays: Vec, steps: int, most: int) -> WayOut:
     return best
 
 
-def walk_xla(hulls: Hulls, rays: Vec, steps: int, most: int) -> WayOut:
+def walk_xla(hulls: Hulls, rays: Vec, steps: int) -> WayOut:
     """From each ray ``(S, K)``, with all vertices of a pair brought together before."""
 
-    def gathered(k: int) -> Vec:
-        row = jnp.minimum(jnp.arange(most)[:, None], hulls.size[k] - 1) + hulls.start[k]
-        return tuple(c[row, hulls.clip] for c in hulls.vertex)  # pyright: ignore
+    def gathered(link: Array) -> Vec:
+        vertices = jnp.arange(hulls.vertex[0].shape[2])[:, None]
+        return tuple(c[hulls.clip, link, vertices] for c in hulls.vertex)  # pyright: ignore
 
-    second = add(mat_vec(hulls.turn, gathered(1)), hulls.shift)
+    first, second = (gathered(link) for link in hulls.link)
+    second = add(mat_vec(hulls.turn, second), hulls.shift)
     # The search reads them many times: without the barrier XLA gathers and turns them each time.
-    first, second = jax.lax.optimization_barrier((gathered(0), second))
+    first, second = jax.lax.optimization_barrier((first, second))
     first, second = jax.tree.map(lambda c: c[:, None], (first, second))
 
     def support(direction: Vec) -> tuple[_Corner, Array]:
@@ -149,60 +149,67 @@ def walk_xla(hulls: Hulls, rays: Vec, steps: int, most: int) -> WayOut:
         there, other, behind = _outermost(second, (-x, -y, -z))
         return _Corner(sub(here, there), one, other), ahead + behind
 
-    return _walk(support, rays, steps)
+    start = _around(support, rays)
+    return jax.lax.fori_loop(0, steps, lambda _, walk: _step(support, walk), start).best
 
 
-def walk_pallas(
-    hulls: Hulls, rays: Vec, steps: int, most: int, *, interpret: bool = False
-) -> WayOut:
-    """The same as one GPU kernel, which looks the vertices up where they are."""
-    bodies = hulls.vertex[0].shape[1]
-    places = jnp.stack([s * bodies + hulls.clip for s in hulls.start])
-    hull = jnp.concatenate([places, jnp.stack(hulls.size)])[:, None]
+def walk_pallas(hulls: Hulls, rays: Vec, steps: int, *, interpret: bool = False) -> WayOut:
+    """The same as one GPU kernel, which looks the vertices up where they are.
+
+    It stops where all pairs of a block are known to be apart, or have nothing else to find: what it
+    says of pairs that are apart is only that they are.
+    """
+    _, links, most = hulls.vertex[0].shape
+    start = [(hulls.clip * links + link) * most for link in hulls.link]
     pose = jnp.stack([*hulls.turn, *hulls.shift])[:, None]
 
-    def program(memory: Memory) -> tuple[Array, ...]:
-        start, size = ([memory.rows(0, 2 * j + k) for k in range(2)] for j in range(2))
+    def program(memory: Memory) -> None:
+        start = [memory.rows(0, k) for k in range(2)]
         pose = [memory.rows(1, k) for k in range(12)]
-        turn, shift = tuple(pose[:9]), tuple(pose[9:])
+        rot, shift = tuple(pose[:9]), tuple(pose[9:])
 
-        def outermost(k: int, direction: Vec) -> tuple[Vec, Array, Array]:
-            def keep(m: Any, best: tuple[Array, ...]) -> tuple[Array, ...]:
-                place = start[k] + jnp.minimum(m, size[k] - 1) * bodies
-                x, y, z = (memory.look_up(c, place) for c in range(3))
-                along = dot((x, y, z), direction)
-                found = (along, jnp.full_like(place, m), x, y, z)
-                return select(along > best[0], found, best)
-
-            none = jnp.zeros_like(direction[0])
-            nothing = (jnp.full_like(none, -jnp.inf), jnp.zeros_like(start[k]), none, none, none)
-            along, index, x, y, z = jax.lax.fori_loop(0, most, keep, nothing)
-            return (x, y, z), index, along
+        def vertex(k: int, m: Array) -> Vec:
+            return tuple(memory.look_up(c, start[k] + m) for c in range(3))  # pyright: ignore
 
         def support(direction: Vec) -> tuple[_Corner, Array]:
             x, y, z = direction
-            here, one, ahead = outermost(0, direction)
-            there, other, behind = outermost(1, mat_t_vec(turn, (-x, -y, -z)))  # pyright: ignore
-            there = add(mat_vec(turn, there), shift)  # pyright: ignore[reportArgumentType]
-            width = ahead + behind - dot(shift, direction)  # pyright: ignore[reportArgumentType]
-            return _Corner(sub(here, there), one, other), width
+            ways = direction, mat_t_vec(rot, (-x, -y, -z))  # pyright: ignore
+
+            def keep(m: Any, best: tuple[tuple[Array, Array], ...]) -> Any:
+                along = [dot(vertex(k, m), ways[k]) for k in range(2)]
+                found = [(a, jnp.full_like(start[0], m)) for a in along]
+                return tuple(select(f[0] > b[0], f, b) for f, b in zip(found, best, strict=True))
+
+            nothing = jnp.full_like(x, -jnp.inf), jnp.zeros_like(start[0])
+            (ahead, one), (behind, other) = jax.lax.fori_loop(0, most, keep, (nothing, nothing))
+            there = add(mat_vec(rot, vertex(1, other)), shift)  # pyright: ignore
+            width = ahead + behind - dot(shift, direction)  # pyright: ignore
+            return _Corner(sub(vertex(0, one), there), one, other), width
+
+        def turn_on(state: tuple[Array, _Walk]) -> tuple[Array, _Walk]:
+            walk = _step(support, state[1])
+            going = jnp.where(walk.done | (walk.best.width < 0.0), 0, 1)
+            return jnp.max(going), walk
+
+        # Triton, of jaxlib 0.11, crashes over a `while_loop` that ends by what a block has found.
+        def turn(_: Any, state: tuple[Array, _Walk]) -> tuple[Array, _Walk]:
+            return jax.lax.cond(state[0] > 0, turn_on, lambda same: same, state)
 
         ray: Vec = tuple(memory.rows(2, k) for k in range(3))  # pyright: ignore
-        return tuple(jax.tree.leaves(_walk(support, ray, steps)))
+        best = jax.lax.fori_loop(0, steps, turn, (jnp.int32(1), _around(support, ray)))[1].best
+        for k, c in enumerate((best.width, *best.way, *best.share)):
+            memory.store(0, k, c)
+        for k, c in enumerate((*best.first, *best.second)):
+            memory.store(1, k, c)
 
-    kinds = WayOut(jnp.float32, (jnp.float32,) * 3, *((k,) * 3 for k in _KINDS))  # pyright: ignore
-    dtypes, form = jax.tree.flatten(kinds)
     tables = [c.reshape(-1) for c in hulls.vertex]
-    arrays = (hull, pose, jnp.stack(rays))
-    return form.unflatten(per_frame(program, arrays, dtypes, tables=tables, interpret=interpret))
-
-
-_KINDS = jnp.int32, jnp.int32, jnp.float32
-
-
-def _walk(support: _Support, rays: Vec, steps: int) -> WayOut:
-    start = _around(support, rays)
-    return jax.lax.fori_loop(0, steps, lambda _, walk: _step(support, walk), start).best
+    arrays = (jnp.stack(start)[:, None], pose, jnp.stack(rays))
+    results = [(7, jnp.float32), (6, jnp.int32)]
+    found, corners = per_frame(program, arrays, results, tables=tables, interpret=interpret)
+    way, share, first, second = (
+        (c[0], c[1], c[2]) for c in (found[1:4], found[4:], corners[:3], corners[3:])
+    )
+    return WayOut(found[0], way, first, second, share)
 
 
 def _around(support: _Support, ray: Vec) -> _Walk:
@@ -220,7 +227,7 @@ def _around(support: _Support, ray: Vec) -> _Walk:
         ways.append(_at_corner(corner, width, towards))
     best = select(ways[1].width < ways[0].width, ways[1], ways[0])
     best = select(ways[2].width < best.width, ways[2], best)
-    return _Walk((corners[0], corners[1], corners[2]), ray, best)
+    return _Walk((corners[0], corners[1], corners[2]), ray, best, ray[0] != ray[0])
 
 
 def _step(support: _Support, walk: _Walk) -> _Walk:
@@ -250,7 +257,10 @@ def _step(support: _Support, walk: _Walk) -> _Walk:
     here = _at_corner(corner, width, towards)
     here = select(found, _on_face(walk.corners, width, face), here)
     best = select(width < walk.best.width, here, walk.best)
-    return _Walk((c0, c1, c2), select(found, face, walk.ray), best)
+    done = found
+    for new, old in zip(face, walk.ray, strict=True):
+        done &= new == old
+    return _Walk((c0, c1, c2), select(found, face, walk.ray), best, done)
 
 
 def _at_corner(corner: _Corner, width: Array, way: Vec) -> WayOut:

@@ -51,9 +51,15 @@ class Memory(NamedTuple):
     look_up: Callable[[int, Array], Array]
     """Elements of a table, from its number and their places: one, or one a frame."""
 
+    result: Rows
+    """Of results, as far as they are stored."""
 
-Program = Callable[[Memory], tuple[Array, ...]]
-"""Gives arrays over frames."""
+    store: Callable[[int, Any, Array], None]
+    """Stores a row of a result."""
+
+
+Program = Callable[[Memory], None]
+"""Stores its results."""
 
 
 def rows_of(arrays: Sequence[Num[Array, "R B T"]]) -> Rows:
@@ -69,20 +75,20 @@ def fold_over(count: int, unroll: int | None = None) -> Fold:
 def per_frame(
     program: Program,
     arrays: Sequence[Num[Array, "R B T"]],
-    dtypes: Sequence[Any],
+    results: Sequence[tuple[int, Any]],
     *,
     active: Bool[Array, "R B T"] | None = None,
     numbers: Sequence[Float[Array, ""] | float] = (),
     tables: Sequence[Num[Array, " L"]] = (),
     warps: int = 1,
     interpret: bool = False,
-) -> tuple[Num[Array, "B T"], ...]:
+) -> list[Num[Array, "R B T"]]:
     """Run a program on blocks of frames, by Pallas on an NVIDIA GPU.
 
     Args:
       program: elementwise over frames. It may loop, and ask for rows by a loop's counter.
       arrays: of any numbers of rows, all with the same frames.
-      dtypes: of each of its results.
+      results: rows and type of each of its results. All of them are to be stored.
       active: rows that `Memory.fold` must not leave out; it leaves out those that are active on
         none of a block's frames.
       numbers: scalars of float32.
@@ -91,7 +97,7 @@ def per_frame(
       interpret: run it by XLA all the same, on any device, to test it.
 
     Returns:
-      Its results, ``(B, T)``.
+      Its results.
     """
     shape = jnp.broadcast_shapes(*(a.shape[1:] for a in arrays))
     count, block = prod(shape), warps * _WARP
@@ -100,8 +106,7 @@ def per_frame(
     visited = _visited(active, block)
     whole = (scalars, *visited, *tables)
 
-    def kernel(*refs: Any) -> None:
-        scalars, rows_visited, n_visited, *refs = refs
+    def kernel(scalars: Any, rows_visited: Any, n_visited: Any, *refs: Any) -> None:
         inputs, outputs = refs[len(tables) :][: len(flat)], refs[len(tables) + len(flat) :]
         here = pl.program_id(0)
         real = (here * block + jnp.arange(block) < count)[None]
@@ -117,10 +122,14 @@ def per_frame(
             some = jnp.where(real[0], place, 0) if place.ndim else place
             return triton.load(refs[table].at[some])
 
+        def result(array: int, row: Any) -> Array:
+            return triton.load(outputs[array].at[pl.ds(row, 1)], mask=real, other=0)[0]
+
+        def store(array: int, row: Any, value: Array) -> None:
+            triton.store(outputs[array].at[pl.ds(row, 1)], value[None], mask=real)
+
         given = tuple(scalars[k] for k in range(len(numbers)))
-        found = program(Memory(rows, fold, given, look_up))
-        for ref, value in zip(outputs, found, strict=True):
-            triton.store(ref.at[:], value[None], mask=real)
+        program(Memory(rows, fold, given, look_up, result, store))
 
     # Worked out from all arrays, so that under `shard_map` it varies over the axes that they do.
     frames = jax.eval_shape(lambda arrays: sum(a[:1].astype(jnp.float32) for a in arrays), flat)
@@ -128,19 +137,19 @@ def per_frame(
     def blocks(n_rows: int) -> pl.BlockSpec:
         return pl.BlockSpec((n_rows, block), lambda i: (0, i))
 
-    results = pl.pallas_call(
+    found = pl.pallas_call(
         kernel,
-        out_shape=[frames.update(dtype=dtype) for dtype in dtypes],
+        out_shape=[frames.update(shape=(n, count), dtype=dtype) for n, dtype in results],
         grid=(pl.cdiv(count, block),),
         in_specs=[
             *(pl.BlockSpec(w.shape, lambda i, n=w.ndim: (0,) * n) for w in whole),
             *(blocks(len(a)) for a in flat),
         ],
-        out_specs=[blocks(1)] * len(dtypes),
+        out_specs=[blocks(n) for n, _ in results],
         compiler_params=triton.CompilerParams(num_warps=warps, num_stages=1),
         interpret=interpret,
     )(*whole, *flat)
-    return tuple(c.reshape(shape) for c in results)
+    return [c.reshape(len(c), *shape) for c in found]
 
 
 def _visited(

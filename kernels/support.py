@@ -96,15 +96,20 @@ def nearest_edge_pallas(
 ) -> tuple[_Corner, _Corner, Float[Array, "B T"], Bool[Array, "B T"]]:
     """The same as one GPU kernel."""
 
-    def program(memory: Memory) -> tuple[Array, ...]:
+    def program(memory: Memory) -> None:
         a, b, share, inside = _search(memory.rows, memory.fold)
-        return *a, *b, share, inside.astype(jnp.int32)
+        for k, c in enumerate((a.x, a.y, b.x, b.y, share)):
+            memory.store(0, k, c)
+        for k, c in enumerate((a.row, b.row, inside.astype(jnp.int32))):
+            memory.store(1, k, c)
 
     arrays = (*points, touching.astype(jnp.int8), jnp.stack(query))
-    kinds = (jnp.float32, jnp.float32, jnp.int32)
-    kinds = (*kinds, *kinds, jnp.float32, jnp.int32)
-    found = per_frame(program, arrays, kinds, active=touching, interpret=interpret)
-    return _Corner(*found[:3]), _Corner(*found[3:6]), found[6], found[7] != 0
+    results = [(5, jnp.float32), (3, jnp.int32)]
+    found, (a, b, inside) = per_frame(
+        program, arrays, results, active=touching, interpret=interpret
+    )
+    ax, ay, bx, by, share = found
+    return _Corner(ax, ay, a), _Corner(bx, by, b), share, inside != 0
 
 
 def _search(

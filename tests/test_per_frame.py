@@ -11,12 +11,14 @@ from scipy.spatial.transform import Rotation
 from phymotion_jax.kernels.ground_forces import Contacts, solve_pallas, solve_xla
 from phymotion_jax.kernels.hull_search import Hulls, walk_pallas, walk_xla
 from phymotion_jax.kernels.per_frame import Memory, per_frame
+from phymotion_jax.kernels.smoother import gains_of, noise_pallas, noise_xla
 from phymotion_jax.kernels.support import nearest_edge_pallas, nearest_edge_xla
 
 CLIPS, FRAMES = 3, 100  # no multiple of the 32 frames of a program
 ATOL_TWIST = 1e-4  # of the largest: sums in another order, through steps that amplify them
+ATOL_NOISE = 1e-5  # of values of some units: float32 products, fused or not
 ATOL_M = 1e-5  # of depths of hulls decimetres large: a few roundings
-SAME_WALKS = 0.97  # share: a rounding may send a walk to another face, and a local minimum
+SAME_WALKS = 0.93  # share: roundings send walks on boxes to other faces; 0.92 are float64's
 
 
 def arrays(rng, *shape):
@@ -34,17 +36,26 @@ def test_rows_numbers_and_tables(rng):
     def program(memory: Memory):
         rows = memory.rows
         total = memory.fold(lambda i, s: s + rows(0, i) * rows(1, i), 0.0 * rows(0, 0))
-        return memory.numbers[0] * total, memory.look_up(0, rows(2, 0)), rows(2, 0)
+        memory.store(0, 0, memory.numbers[0] * total)
+        memory.store(0, 1, memory.look_up(0, rows(2, 0)))
+        memory.store(1, 0, rows(2, 0))
+        memory.store(0, 2, memory.result(0, 0) + 1.0)
 
     active = jnp.asarray(rng.random(x.shape) < 0.02)
     x = jnp.where(active, x, 0.0)
-    kinds, more = (jnp.float32, jnp.float32, jnp.int32), {"numbers": (2.0,), "tables": (table,)}
-    got = per_frame(program, (x, shared, place), kinds, active=active, **more, interpret=True)
-    none = per_frame(program, (x, shared, place), kinds, active=x > 9.0, **more, interpret=True)
+    run = partial(
+        *(per_frame, program, (x, shared, place), [(3, jnp.float32), (1, jnp.int32)]),
+        numbers=(2.0,),
+        tables=(table,),
+        interpret=True,
+    )
+    got, same = run(active=active)
+    none, _ = run(active=x > 9.0)
     np.testing.assert_array_equal(none[0], 0.0)
     np.testing.assert_allclose(got[0], 2.0 * (x * shared).sum(axis=0), atol=1e-5)
     np.testing.assert_array_equal(got[1], table[place[0]])
-    np.testing.assert_array_equal(got[2], place[0])
+    np.testing.assert_array_equal(got[2], got[0] + 1.0)
+    np.testing.assert_array_equal(same, place)
 
 
 def test_ground_forces(rng):
@@ -60,6 +71,21 @@ def test_ground_forces(rng):
     got = np.stack(jax.jit(partial(solve_pallas, interpret=True))(*inputs))
     assert np.abs(want).max() > 1.0
     np.testing.assert_allclose(got, want, atol=ATOL_TWIST * np.abs(want).max())
+
+
+def test_low_pass(rng):
+    """Two runs with a gap between, one clip at a cut-off of its own; NaN on padding."""
+    mask = jnp.ones((CLIPS, FRAMES), bool).at[1, 40:45].set(False).at[2, 90:].set(False)
+    values = jnp.where(mask, jnp.cumsum(arrays(rng, 5)[0], axis=-1), jnp.nan)
+    values = jnp.moveaxis(values, -1, 0)  # T C B
+    pair = mask.T & jnp.pad(mask.T[:-1], ((1, 0), (0, 0)))
+    gains = jax.jit(gains_of)(
+        jnp.asarray([0.1, 0.01, 1.0]), pair, pair & jnp.pad(pair[:-1], ((1, 0), (0, 0)))
+    )
+    want = jax.jit(noise_xla)(values, gains)
+    got = jax.jit(partial(noise_pallas, interpret=True))(values, gains)
+    assert np.abs(want).max() > 0.3
+    np.testing.assert_allclose(got, want, atol=ATOL_NOISE)
 
 
 def test_nearest_edge(rng):
@@ -78,23 +104,29 @@ def boxes(rng) -> Hulls:
     """Pairs of boxes with 8 and of pyramids with 5 vertices, in two bodies, turned anyhow."""
     box = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * 0.1
     pyramid = np.array([[1, 1, 0], [1, -1, 0], [-1, 1, 0], [-1, -1, 0], [0, 0, 2]]) * 0.08
-    vertex = np.concatenate([box, pyramid]).T[:, :, None] * [1.0, 1.3]
+    hulls = np.stack([box, pyramid[[0, 1, 2, 3, 4, 4, 4, 4]]])
+    vertex = np.moveaxis(np.stack([hulls, 1.3 * hulls]), -1, 0)
     n, which = 300, rng.integers(0, 2, (2, 300))
-    start, size = np.array([0, 8])[which], np.array([8, 5])[which]
     turn = Rotation.random(n, rng=rng).as_matrix().reshape(n, 9).T
     to = lambda x, kind: tuple(jnp.asarray(c, kind) for c in x)  # noqa: E731
     clip = jnp.asarray(rng.integers(0, 2, n), jnp.int32)
     poses = to(turn, jnp.float32), to(0.1 * rng.normal(size=(3, n)), jnp.float32)
-    sizes = to(start, jnp.int32), to(size, jnp.int32)
-    return Hulls(to(vertex, jnp.float32), clip, *sizes, *poses)  # pyright: ignore
+    return Hulls(to(vertex, jnp.float32), clip, to(which, jnp.int32), *poses)  # pyright: ignore
 
 
 def test_walk_over_hulls(boxes, rng):
+    """What it says is the width along its way, and mostly as little as XLA finds."""
     rays = rng.normal(size=(3, 2, 300))
     rays = tuple(jnp.asarray(c, jnp.float32) for c in rays / np.linalg.norm(rays, axis=0))
-    want = jax.jit(partial(walk_xla, steps=10, most=8))(boxes, rays)
-    got = jax.jit(partial(walk_pallas, steps=10, most=8, interpret=True))(boxes, rays)
-    assert 0.2 < np.mean(want.width > 0.0) < 0.9
-    same = np.abs(got.width - want.width) < ATOL_M
-    assert same.mean() > SAME_WALKS
-    np.testing.assert_allclose(np.stack(got.way)[:, same], np.stack(want.way)[:, same], atol=1e-3)
+    want = jax.jit(partial(walk_xla, steps=10))(boxes, rays)
+    got = jax.jit(partial(walk_pallas, steps=10, interpret=True))(boxes, rays)
+    inside = want.width > 0.0
+    assert 0.2 < inside.mean() < 0.9
+    assert np.mean((got.width > 0.0) == inside) > SAME_WALKS
+    near = np.abs(got.width - want.width) < ATOL_M
+    assert near[inside].mean() > SAME_WALKS
+    first, second = (np.stack([c[boxes.clip, k] for c in boxes.vertex]) for k in boxes.link)
+    turn = np.stack(boxes.turn).reshape(3, 3, -1)
+    second = np.einsum("xyk,ykm->xkm", turn, second) + np.stack(boxes.shift)[..., None]
+    out, back = (np.einsum("xsk,xkm->skm", np.stack(got.way), c) for c in (first, second))
+    np.testing.assert_allclose(got.width, out.max(axis=-1) - back.min(axis=-1), atol=ATOL_M)

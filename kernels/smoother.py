@@ -1,0 +1,142 @@
+"""The Kalman smoother behind `filters`: what a low-pass takes away.
+
+The normal equations have a condition number of 1 + 16 λ, 3e4 for 6 Hz at 240 fps: solved in float32
+they miss by 0.8 mm at 5 m from the origin, and for 1 Hz by metres. The same x is what a Kalman
+smoother makes of a point whose velocity is a random walk with steps of variance 1 / λ (Durbin and
+Koopman, Time Series Analysis by State Space Methods, 2012, §4.5). Its recursions forget their
+roundings within a period of the cut-off, it needs only differences of neighbouring frames, which
+are exact wherever the origin is, and it gives y − x itself, which is small. So x is right to a
+rounding or two of y, for any cut-off.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from phymotion_jax.kernels.per_frame import Memory, per_frame
+
+UNROLL = 4
+"""Frames a turn of a loop. On a CPU 2 and 4 run the fastest; 8 take twice as long to compile."""
+
+
+class Gains(NamedTuple):
+    """How far a frame's own data move the prediction made for it; the same for all data."""
+
+    position: Array  # share of the prediction's error by which the position is put right
+    slope: Array  # the same for the step from one frame to the next
+    weight: Array  # reciprocal variance of the error, if that of the data is 1: 1 − position
+
+    @property
+    def pair(self) -> Array:
+        """Frames with a real predecessor: the first of a run is given no slope."""
+        return self.slope > 0.0
+
+
+def gains_of(
+    bend: Float[Array, " B"], pair: Bool[Array, "T B"], triple: Bool[Array, "T B"]
+) -> Gains:
+    """Gains frame by frame; `pair` and `triple`: one and two real predecessors.
+
+    The first frame of a run is its own position, the second its own slope, whatever they were
+    predicted to be. The gains are also the covariances of the position with itself and the slope.
+    """
+    one = jnp.ones_like(bend)
+
+    def update(carry, frame):
+        position, slope, spread = carry
+        pair, triple = frame
+        spread = spread + bend
+        mixed = slope + spread
+        predicted = position + slope + mixed  # its variance; the data's is 1
+        weight = jnp.where(triple, 1.0 / (predicted + 1.0), 0.0)
+        position = jnp.where(triple, predicted * weight, one)
+        slope = jnp.where(triple, mixed * weight, pair.astype(bend.dtype))
+        spread = jnp.where(triple, spread - mixed * slope, 2.0 * one)
+        return (position, slope, spread), Gains(position, slope, weight)
+
+    return jax.lax.scan(update, (one, 0.0 * one, 2.0 * one), (pair, triple), unroll=UNROLL)[1]
+
+
+def noise_xla(values: Float[Array, "T C B"], gains: Gains) -> Float[Array, "T C B"]:
+    """Two loops of XLA over the frames of all clips."""
+    step = jnp.concatenate([jnp.zeros_like(values[:1]), values[1:] - values[:-1]])
+    return _backwards(_forwards(step, gains), gains)
+
+
+def noise_pallas(
+    values: Float[Array, "T C B"], gains: Gains, *, interpret: bool = False
+) -> Float[Array, "T C B"]:
+    """The same as one GPU kernel, whose threads each follow one number of one clip."""
+    n_frames, _, clips = values.shape
+    clip = jnp.arange(clips, dtype=jnp.int32)[None, None]
+
+    def program(memory: Memory) -> None:
+        clip = memory.rows(1, 0)
+
+        def gains_at(t: Array) -> Gains:
+            position, slope, weight = (memory.look_up(k, t * clips + clip) for k in range(3))
+            return Gains(position, slope, weight)
+
+        def forward(t: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            before, ahead, slope = carry
+            value = memory.rows(0, t)
+            (ahead, slope), error = _forward(ahead, slope, value - before, gains_at(t))
+            memory.store(0, t, error)
+            return value, ahead, slope
+
+        def backward(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            t = n_frames - 1 - k
+            carry, noise = _backward(*carry, memory.result(0, t), gains_at(t))
+            memory.store(0, t, noise)
+            return carry
+
+        first = memory.rows(0, 0)
+        rest = jnp.zeros_like(first)
+        jax.lax.fori_loop(0, n_frames, forward, (first, rest, rest))
+        jax.lax.fori_loop(0, n_frames, backward, (rest, rest))
+
+    results, tables = [(n_frames, jnp.float32)], [c.reshape(-1) for c in gains]
+    return per_frame(program, (values, clip), results, tables=tables, interpret=interpret)[0]
+
+
+def _forwards(step: Float[Array, "T C B"], gains: Gains) -> Float[Array, "T C B"]:
+    """Weighted errors of predicting each frame from those before it."""
+
+    def update(carry, frame):
+        ahead, slope = carry  # the prediction less the last frame's data; the step it is made with
+        step, gains = frame
+        return _forward(ahead, slope, step, gains)
+
+    rest = jnp.zeros_like(step[0])
+    return jax.lax.scan(update, (rest, rest), (step, gains), unroll=UNROLL)[1]
+
+
+def _backwards(error: Float[Array, "T C B"], gains: Gains) -> Float[Array, "T C B"]:
+    """y − x of each frame, from the weighted errors and what the frames after it make of them."""
+
+    def update(carry, frame):
+        once, twice = carry  # sums of y − x over the later frames of the run, and sums of the sums
+        error, gains = frame
+        return _backward(once, twice, error, gains)
+
+    rest = jnp.zeros_like(error[0])
+    return jax.lax.scan(update, (rest, rest), (error, gains), reverse=True, unroll=UNROLL)[1]
+
+
+def _forward(
+    ahead: Array, slope: Array, step: Array, gains: Gains
+) -> tuple[tuple[Array, Array], Array]:
+    error = jnp.where(gains.pair, step - ahead, 0.0)
+    slope = jnp.where(gains.pair, slope + gains.slope * error, 0.0)
+    error = gains.weight * error
+    return (slope - error, slope), error
+
+
+def _backward(
+    once: Array, twice: Array, error: Array, gains: Gains
+) -> tuple[tuple[Array, Array], Array]:
+    noise = error - (gains.position + gains.slope) * once - gains.slope * twice
+    twice = jnp.where(gains.pair, once + twice, 0.0)
+    return (jnp.where(gains.pair, once + noise, 0.0), twice), noise
