@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from functools import reduce
-from itertools import groupby
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from phymotion_jax.kernels.vectors import Mat, Vec, add, mat_vec
@@ -19,19 +19,14 @@ def link_points(rot: Mat, pos: Vec, point: Vec, links: tuple[int, ...]) -> Vec:
       rot: rotation of every link to the world, ``(L, B, T)``.
       pos: position of every link, in metres.
       point: in the frame of its link, ``(P, B or 1, 1)``.
-      links: link of each point. Points of one link should stand together: each run is one slice.
+      links: link of each point.
 
     Returns:
       Positions ``(P, B, T)``.
     """
-    placed, start = [], 0
-    for link, run in groupby(links):
-        stop = start + len(list(run))
-        here = tuple(c[link : link + 1] for c in rot)
-        there = tuple(c[link : link + 1] for c in pos)
-        placed.append(add(mat_vec(here, tuple(c[start:stop] for c in point)), there))  # pyright: ignore
-        start = stop
-    return tuple(jnp.concatenate(c, axis=0) for c in zip(*placed, strict=True))  # pyright: ignore
+    row = np.array(links)
+    here, there = (tuple(c[row] for c in of) for of in (rot, pos))
+    return add(mat_vec(here, point), there)  # pyright: ignore[reportArgumentType]
 
 
 class Steps(NamedTuple):

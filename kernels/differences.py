@@ -29,26 +29,42 @@ def rates(
       valid neighbour; a run of two frames has its rate and no derivative.
     """
     step = mask[:, 1:] & mask[:, :-1]
-    none = jnp.zeros_like(mask[:, :1])
-    after = jnp.concatenate([step, none], axis=1)  # frame t has a neighbour at t + 1
-    before = jnp.concatenate([none, step], axis=1)
-    both = after & before
-    edge = jnp.zeros_like(half[..., :1])
-    right = jnp.concatenate([half, edge], axis=-1)
-    left = jnp.concatenate([edge, half], axis=-1)
-    inner = jnp.where(both, (right - left) * fps, 0.0)
-    derivative = (
-        inner
-        + jnp.where(after & ~before, _shift(inner, -1), 0.0)
-        + jnp.where(before & ~after, _shift(inner, 1), 0.0)
+    here, before2, after2 = (_at(step, offset) for offset in (0, -2, 1))
+    before = _at(step, -1)  # whether frame t has a neighbour at t - 1
+    both = here & before
+    right, left = _at(half, 0), _at(half, -1)
+    # The same of the neighbouring frames, which the ends of a run take over.
+    derivative = jnp.where(
+        both,
+        right - left,
+        jnp.where(
+            here & after2,
+            _at(half, 1) - right,
+            jnp.where(before & before2, left - _at(half, -2), 0.0),
+        ),
     )
-    lean = 0.5 * derivative / fps
     rate = jnp.where(
         both,
         0.5 * (left + right),
-        jnp.where(after, right - lean, jnp.where(before, left + lean, 0.0)),
+        jnp.where(
+            here,
+            right - 0.5 * derivative,
+            jnp.where(before, left + 0.5 * derivative, 0.0),
+        ),
     )
-    return rate, derivative
+    return rate, derivative * fps
+
+
+def _at(steps: Array, offset: int) -> Array:
+    """For each frame t, the step from t + offset to the frame after; zero where there is none.
+
+    Each a shift of its own, so that XLA works out all of a frame in one pass.
+    """
+    frames = steps.shape[-1] + 1
+    before = min(max(-offset, 0), frames)
+    some = steps[..., max(offset, 0) : frames - before]
+    pad = (before, frames - before - some.shape[-1])
+    return jnp.pad(some, ((0, 0),) * (steps.ndim - 1) + (pad,))
 
 
 def linear_rates(
@@ -77,11 +93,3 @@ def angular_rates(
 def _zip_vec(pairs: list[tuple[Array, Array]]) -> tuple[Vec, Vec]:
     first, second = zip(*pairs, strict=True)
     return first, second  # pyright: ignore[reportReturnType]
-
-
-def _shift(array: Array, by: int) -> Array:
-    """Values of the frame before (1) or after (-1), zero where there is none."""
-    edge = jnp.zeros_like(array[..., :1])
-    if by > 0:
-        return jnp.concatenate([edge, array[..., :-1]], axis=-1)
-    return jnp.concatenate([array[..., 1:], edge], axis=-1)

@@ -115,7 +115,7 @@ def _search(sizes: tuple[int, ...], pairs: Pairs, rot: Mat, pos: Vec, vertex: Ve
     body = _Body(links, jax.lax.optimization_barrier(by_link))  # pyright: ignore
     frames, shape = rot[0][0].size, (len(pairs), *rot[0].shape[1:])
     window = _WINDOW_CPU if jax.default_backend() == "cpu" else _WINDOW_GPU
-    window = min(window, max(128, frames))
+    window = min(window, max(128, 4 * frames))
 
     def tell_apart(hits: Hits, near: Array) -> Array:
         facing = _facing(body, pairs, hits)

@@ -110,7 +110,9 @@ def hits_from(bits: Bits, first: Int[Array, ""], size: int) -> Hits:
     """The hits number `first` to `first + size - 1`, counted from 0."""
     rank = first + jnp.arange(size, dtype=jnp.int32)
     column, left = _column(bits.total, rank)
-    return Hits(_nth_row(bits.words[:, column], left), column, rank < bits.total[-1])
+    hits = Hits(_nth_row(bits.words[:, column], left), column, rank < bits.total[-1])
+    # Stored: else XLA looks a hit up anew for everything that is gathered for it.
+    return jax.lax.optimization_barrier(hits)
 
 
 def pairs_from(pairs: Products, first: Int[Array, ""], size: int) -> PairHits:
@@ -125,7 +127,6 @@ def pairs_from(pairs: Products, first: Int[Array, ""], size: int) -> PairHits:
         column,
         rank < pairs.total[-1],
     )
-    # Stored: else XLA looks a hit up anew for everything that is gathered for it.
     return jax.lax.optimization_barrier(hits)
 
 
@@ -177,7 +178,8 @@ def _count(words: UInt32[Array, "W N"]) -> Int[Array, " N"]:
 
 def _column(total: Int[Array, " N"], rank: Int[Array, " K"]) -> tuple[Array, Array]:
     """Column of each rank, and the rank among that column's own."""
-    column = jnp.searchsorted(total, rank, side="right")
+    # Unrolled it is one GPU kernel, and not some 60 launches.
+    column = jnp.searchsorted(total, rank, side="right", method="scan_unrolled")
     column = jnp.minimum(column, total.shape[0] - 1).astype(jnp.int32)
     return column, rank - jnp.where(column > 0, total[column - 1], 0)
 

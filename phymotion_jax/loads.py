@@ -53,9 +53,10 @@ def ground_loads(
       weight: how surely each contact point touches, from 0 to 1; 0 on padding.
       friction: coefficient of friction.
     """
-    arm, sizes = _from_com(state), _sizes(humanoid)
-    share, sure = _shares(arm[2], weight, sizes)
-    share, sure, middle = _barrier((share, sure, tuple(_by_support(share * c, sizes) for c in arm)))
+    sizes = _sizes(humanoid)
+    share, sure = _shares(state.points[2], weight, sizes)
+    middle = tuple(_by_support(share * c, sizes) for c in state.points)
+    share, sure, middle = _barrier((share, sure, _from_com(middle, state)))  # pyright: ignore
     force, moment = needed_wrench(state)
     found = ground_forces(middle, sure, force, moment, friction=friction, softness=_SOFTNESS)  # pyright: ignore
     newtons = scale(found.forces, state.weight)
@@ -118,10 +119,10 @@ def _com_from_root(state: State) -> Vec:
     return tuple(c[None] - r for c, r in zip(state.com, root, strict=True))  # pyright: ignore
 
 
-def _from_com(state: State) -> Vec:
-    """Contact points relative to the centre of mass; heights of both are taken from the floor."""
+def _from_com(points: Vec, state: State) -> Vec:
+    """Places relative to the centre of mass; heights of both are taken from the floor."""
     x, y, z = state.com
-    return sub(state.points, (x[None], y[None], z[None] - state.floor[:, None]))
+    return sub(points, (x[None], y[None], z[None] - state.floor[:, None]))
 
 
 def _by_link(rows: Vec, owners: Sequence[int], n_links: int) -> Vec:
