@@ -167,7 +167,7 @@ def _facing(body: _Body, pairs: Pairs, hits: Hits) -> _Facing:
 
     a, b, box_a, box_b = moved(first), moved(second), box(first), box(second)
     turn, shift = between(a, b)
-    hulls = Hulls(body.vertex, own, (first, second), turn, shift)
+    hulls = Hulls(body.vertex, own, (first, second), turn, shift, hits.valid)
     gap = sub(add(mat_vec(turn, box_b.centre), shift), box_a.centre)
     return _Facing(hulls, gap, (box_a.half, box_b.half), a[0])
 

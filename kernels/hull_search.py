@@ -12,11 +12,12 @@ hulls apart: what is returned is never too small.
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from phymotion_jax.kernels.per_frame import Memory, per_frame
 from phymotion_jax.kernels.vectors import (
@@ -58,6 +59,9 @@ class Hulls(NamedTuple):
 
     shift: Vec
     """Place of the second's origin in the first's axes, in metres."""
+
+    wanted: Bool[Array, " K"]
+    """Of the others anything may be said."""
 
 
 class WayOut(NamedTuple):
@@ -119,19 +123,13 @@ def shortest_way_out(hulls: Hulls, rays: Vec, steps: int) -> WayOut:
     def xla(hulls: Hulls, rays: Vec) -> WayOut:
         return walk_xla(hulls, rays, steps)
 
-    if rays[0].dtype == jnp.float32:
-        found = jax.lax.platform_dependent(hulls, rays, cuda=pallas, default=xla)
-    else:
-        found = xla(hulls, rays)
-    each = [jax.tree.map(lambda x, s=s: x[s], found) for s in range(rays[0].shape[0])]
-    best = each[0]
-    for other in each[1:]:
-        best = select(other.width < best.width, other, best)
-    return best
+    if rays[0].dtype != jnp.float32:
+        return xla(hulls, rays)
+    return jax.lax.platform_dependent(hulls, rays, cuda=pallas, default=xla)
 
 
 def walk_xla(hulls: Hulls, rays: Vec, steps: int) -> WayOut:
-    """From each ray ``(S, K)``, with all vertices of a pair brought together before."""
+    """From all rays at once, with all vertices of a pair brought together before."""
 
     def gathered(link: Array) -> Vec:
         vertices = jnp.arange(hulls.vertex[0].shape[2])[:, None]
@@ -150,11 +148,17 @@ def walk_xla(hulls: Hulls, rays: Vec, steps: int) -> WayOut:
         return _Corner(sub(here, there), one, other), ahead + behind
 
     start = _around(support, rays)
-    return jax.lax.fori_loop(0, steps, lambda _, walk: _step(support, walk), start).best
+    found = jax.lax.fori_loop(0, steps, lambda _, walk: _step(support, walk), start).best
+    each = [jax.tree.map(lambda x, s=s: x[s], found) for s in range(rays[0].shape[0])]
+    return reduce(_shorter, each)
+
+
+def _shorter(best: WayOut, other: WayOut) -> WayOut:
+    return select(other.width < best.width, other, best)
 
 
 def walk_pallas(hulls: Hulls, rays: Vec, steps: int, *, interpret: bool = False) -> WayOut:
-    """The same as one GPU kernel, which looks the vertices up where they are.
+    """From one ray after the other, in one GPU kernel that looks the vertices up where they are.
 
     It stops where all pairs of a block are known to be apart, or have nothing else to find: what it
     says of pairs that are apart is only that they are.
@@ -195,17 +199,35 @@ def walk_pallas(hulls: Hulls, rays: Vec, steps: int, *, interpret: bool = False)
         def turn(_: Any, state: tuple[Array, _Walk]) -> tuple[Array, _Walk]:
             return jax.lax.cond(state[0] > 0, turn_on, lambda same: same, state)
 
-        ray: Vec = tuple(memory.rows(2, k) for k in range(3))  # pyright: ignore
-        best = jax.lax.fori_loop(0, steps, turn, (jnp.int32(1), _around(support, ray)))[1].best
+        def walk(ray: Vec) -> WayOut:
+            start = jnp.int32(1), _around(support, ray)
+            return jax.lax.fori_loop(0, steps, turn, start)[1].best
+
+        def from_ray(s: Any, best: WayOut) -> WayOut:
+            x, y, z = (memory.rows(2, len(rays[0]) * k + s) for k in range(3))
+            return _shorter(best, walk((x, y, z)))
+
+        def search(_: Any, best: WayOut) -> WayOut:
+            return jax.lax.fori_loop(0, len(rays[0]), from_ray, best)
+
+        none, k = jnp.zeros_like(pose[0]), jnp.zeros_like(start[0])
+        nothing = WayOut(none + jnp.inf, (none,) * 3, (k,) * 3, (k,) * 3, (none,) * 3)  # pyright: ignore
+        best = memory.fold(search, nothing)
         for k, c in enumerate((best.width, *best.way, *best.share)):
             memory.store(0, k, c)
         for k, c in enumerate((*best.first, *best.second)):
             memory.store(1, k, c)
 
     tables = [c.reshape(-1) for c in hulls.vertex]
-    arrays = (jnp.stack(start)[:, None], pose, jnp.stack(rays))
+    arrays = (jnp.stack(start)[:, None], pose, jnp.concatenate(rays)[:, None])
     results = [(7, jnp.float32), (6, jnp.int32)]
-    found, corners = per_frame(program, arrays, results, tables=tables, interpret=interpret)
+    found, corners = per_frame(
+        *(program, arrays, results),
+        active=hulls.wanted[None, None],
+        tables=tables,
+        interpret=interpret,
+    )
+    found, corners = found[:, 0], corners[:, 0]
     way, share, first, second = (
         (c[0], c[1], c[2]) for c in (found[1:4], found[4:], corners[:3], corners[3:])
     )
