@@ -1,12 +1,13 @@
 """From a batch of motion to its report: one pure function, jitted once."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from phymotion_jax import level
@@ -30,6 +31,7 @@ from phymotion_jax.presets import (
 )
 from phymotion_jax.reference.measure import measure_reference
 from phymotion_jax.report import Report
+from phymotion_jax.sharding import by_clip, clip_mesh, in_pieces, over_devices
 from phymotion_jax.state import rest_padding
 from phymotion_jax.status import batch_status, mask_out
 
@@ -87,26 +89,25 @@ def score(
     if backend not in BACKENDS:
         raise UnknownNameError("dynamics backend", backend, BACKENDS)
     _require_one_floor(floor, level_floor)
-    # Arguments in one form, so that every way of calling runs the same compiled program.
-    if floor is not None:
-        floor = jnp.broadcast_to(jnp.asarray(floor, batch.root_pos.dtype), batch.fps.shape)
     chosen = get_preset(preset).smoothed() if smooth else get_preset(preset)
     if self_penetration is not None:
         chosen = chosen.at_level(self_penetration)
-    if chosen.self_penetration == "mesh":
-        skin = default_skin() if skin is None else skin
-    else:
-        skin = None
-    return _score(
-        batch,
-        humanoid,
-        floor,
-        skin,
-        preset=chosen,
-        backend=backend,
-        forces=forces,
-        levelled=level_floor,
-    )
+    settings = {"preset": chosen, "backend": backend, "forces": forces, "levelled": level_floor}
+    return _score(batch, humanoid, *_in_one_form(batch, floor, chosen, skin), **settings)
+
+
+def _in_one_form(
+    batch: MotionBatch,
+    floor: Float[Array, " B"] | float | None,
+    preset: Preset,
+    skin: Skin | None,
+) -> tuple[Float[Array, " B"] | None, Skin | None]:
+    """Floor and skin so that every way of calling runs the same compiled program."""
+    if floor is not None:
+        floor = jnp.broadcast_to(jnp.asarray(floor, batch.root_pos.dtype), batch.fps.shape)
+    if preset.self_penetration != "mesh":
+        return floor, None
+    return floor, default_skin() if skin is None else skin
 
 
 @partial(jax.jit, static_argnames=("preset", "backend", "forces", "levelled"))
@@ -127,6 +128,25 @@ def _score(
     usable = level.level_floor(usable, humanoid) if levelled else usable
     found = _CHAINS[type(preset)](usable, humanoid, floor, preset, backend, skin)
     return _report(found if forces else found._replace(forces=None), usable, status, preset)
+
+
+@partial(jax.jit, static_argnames=("mesh", "preset", "backend", "forces", "levelled"))
+def _score_on(
+    batch: MotionBatch,
+    humanoid: Humanoid | None,
+    floor: Float[Array, " B"] | None,
+    skin: Skin | None,
+    *,
+    mesh: Mesh,
+    **settings: Any,
+) -> Report:
+    """`_score` over the devices of a mesh."""
+
+    def run(own: Any, shared: Any) -> Report:
+        (batch, fields, floor), (body, skin) = own, shared
+        return _score(batch, body and body.replace(**fields), floor, skin, **settings)
+
+    return over_devices(mesh, run, (batch, by_clip(humanoid), floor), (humanoid, skin))
 
 
 def _report(found: Findings, batch: MotionBatch, status: Array, preset: Preset) -> Report:
@@ -205,6 +225,8 @@ class Scorer:
         level_floor: bool = False,
         self_penetration: Level | None = None,
         skin: Skin | None = None,
+        devices: Sequence[jax.Device] | Mesh | None = None,  # pyright: ignore[reportInvalidTypeForm]
+        clips_at_once: int | None = None,
     ):
         """Check the settings once.
 
@@ -215,15 +237,22 @@ class Scorer:
           level_floor: turn each clip until its floor is level; see `score`.
           self_penetration: how it is measured, in place of the preset's own way; see `score`.
           skin: whose triangles are tried, for "mesh".
+          devices: over which the clips are spread, or a mesh of them with one axis, which may reach
+            over several hosts; by default everything runs where the batch is.
+          clips_at_once: the most that are on the devices, for batches in the host's memory that
+            are larger than theirs. Reports of larger batches are on the host.
 
         Raises:
           UnknownNameError: for a preset, backend or level of self-penetration that does not exist.
           MotionError: for a floor that is not finite, or that is to be levelled as well.
+          ValueError: for devices that are none, a mesh of several axes, or no clips at once.
         """
         if backend not in BACKENDS:
             raise UnknownNameError("dynamics backend", backend, BACKENDS)
         if floor is not None and not math.isfinite(floor):
             raise MotionError(Status.BAD_UNITS, f"floor is {floor}; metres were wanted")
+        if clips_at_once is not None and clips_at_once < 1:
+            raise ValueError(f"clips_at_once: found {clips_at_once}; one or more were wanted")
         _require_one_floor(floor, level_floor)
         chosen = get_preset(preset)
         self.preset = chosen if self_penetration is None else chosen.at_level(self_penetration)
@@ -231,15 +260,35 @@ class Scorer:
         self.backend: Backend = backend
         self.floor = floor
         self.level_floor = level_floor
+        self.mesh = None if devices is None else clip_mesh(devices)
+        self.clips_at_once = clips_at_once
 
     def __call__(self, batch: MotionBatch, humanoid: Humanoid | None = None) -> Report:
         """Score a batch; see `score`."""
-        return score(
-            batch,
-            humanoid,
-            self.preset,
-            backend=self.backend,
-            floor=self.floor,
-            level_floor=self.level_floor,
-            skin=self.skin,
-        )
+        if self.clips_at_once is not None and len(batch.fps) > self.clips_at_once:
+            return in_pieces(self._run, batch, humanoid, self.clips_at_once)
+        return self._run(batch, humanoid)
+
+    def lower(self, batch: MotionBatch, humanoid: Humanoid | None = None) -> jax.stages.Lowered:
+        """The program for batches of this shape, to compile ahead of time, or to look at.
+
+        ``scorer.lower(batch).compile()(*scorer.arguments(batch))`` is the report. The batch may be
+        one of `jax.ShapeDtypeStruct`s.
+        """
+        function, settings = self._function()
+        return function.lower(*self.arguments(batch, humanoid), **settings)
+
+    def arguments(self, batch: MotionBatch, humanoid: Humanoid | None = None) -> tuple[Any, ...]:
+        """What the compiled program of `lower` is called with."""
+        return batch, humanoid, *_in_one_form(batch, self.floor, self.preset, self.skin)
+
+    def _run(self, batch: MotionBatch, humanoid: Humanoid | None) -> Report:
+        function, settings = self._function()
+        return function(*self.arguments(batch, humanoid), **settings)
+
+    def _function(self) -> tuple[Any, dict[str, Any]]:
+        settings = {"preset": self.preset, "backend": self.backend, "forces": False}
+        settings["levelled"] = self.level_floor
+        if self.mesh is None:
+            return _score, settings
+        return _score_on, settings | {"mesh": self.mesh}
