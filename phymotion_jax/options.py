@@ -66,16 +66,50 @@ class Score(Options):
     """Score motion files or folders of them: a row a clip. Without any, the demo clips."""
 
     paths: Annotated[Positional[tuple[Path, ...]], _optional("[PATH ...]")] = ()
-    """Files, and folders that are searched for files."""
+    """Files, tar files of them, and folders that are searched for both."""
     output: Annotated[str | None, _optional("FILE", aliases=["-o"])] = None
-    """Table to write: .parquet, .csv or .jsonl; - for JSON lines on stdout."""
+    """Table to write: .parquet, .csv or .jsonl; - for JSON lines on stdout. A name without such an
+    ending is a folder of Parquet parts; after an interruption the same command goes on there."""
     frames_per_batch: Annotated[int | None, _optional("N")] = None
     """Padded frames scored at once. Fewer take less memory."""
+    clips_per_part: Annotated[int | None, _optional("N")] = None
+    """Clips of a part, in a folder of parts: 4096 by default."""
+    shard: Annotated[str | None, _optional("I/N")] = None
+    """Score every N-th part alone, from part I on, counted from 0: N runs fill one folder."""
+    workers: Annotated[int | None, _optional("N")] = None
+    """Threads that decode files: one a processor by default, at most four."""
 
     def check(self) -> None:
-        """The same, and the size of a batch."""
+        """The same, and what a folder of parts needs."""
         super().check()
         _require_positive("--frames-per-batch", self.frames_per_batch)
+        _require_positive("--clips-per-part", self.clips_per_part)
+        _require_positive("--workers", self.workers)
+        for flag, value in (("--shard", self.shard), ("--clips-per-part", self.clips_per_part)):
+            if value is not None and self.folder is None:
+                raise UsageError(f"{flag} is for a folder of parts; give one with -o, as scores/")
+        if self.shard is not None:
+            shard_of(self.shard)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of parts that was asked for, if one was."""
+        if self.output in (None, "-"):
+            return None
+        path = Path(self.output)
+        return path if self.output.endswith("/") or not path.suffix else None
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """Number and count of shards, from "i/n".
+
+    Raises:
+      UsageError: for what is not two numbers, the first below the second.
+    """
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and int(number) < int(of)):
+        raise UsageError(f"--shard is {text}; I/N with I from 0 to N - 1 was wanted, as 0/4")
+    return int(number), int(of)
 
 
 @dataclass(frozen=True, kw_only=True)

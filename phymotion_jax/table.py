@@ -143,12 +143,13 @@ class Tally:
     """Running account of a table: enough for its summary, little whatever the number of rows."""
 
     def __init__(self, n_first: int):
-        """Keep the first `n_first` rows whole."""
+        """Keep the first `n_first` rows whole, and of those that could not be scored."""
         self.n_rows = 0
         self.first: list[Row] = []
         self.scores = {name: array("d") for name in ("reward", *AXIS_NAMES)}
         self.failures: Counter[str] = Counter()
         self.examples: dict[str, Row] = {}
+        self.failed: list[Row] = []
         self._n_first = n_first
 
     @property
@@ -165,6 +166,8 @@ class Tally:
         if status != Status.OK.label:
             self.failures[status] += 1
             self.examples.setdefault(status, row)
+            if len(self.failed) < self._n_first:
+                self.failed.append(row)
         for name, values in self.scores.items():
             value = row[name]
             if isinstance(value, float):

@@ -6,9 +6,8 @@ import jax
 import pytest
 from fakes import CountingLoader, FakeScorer, make_motion
 
-from phymotion_jax import dataset
 from phymotion_jax.checks import BUCKETS
-from phymotion_jax.dataset import DeviceMemoryError, score_files
+from phymotion_jax.dataset import Clock, DeviceMemoryError, Step, batches, clock, score_files
 
 SHORT, LONG = BUCKETS[0], BUCKETS[1]
 
@@ -71,7 +70,7 @@ def test_few_files_cost_little():
 
 
 def test_two_programs_a_bucket_at_most(rng, monkeypatch):
-    monkeypatch.setattr(dataset, "MAX_WAITING_ROWS", 7)
+    monkeypatch.setattr(batches, "MAX_WAITING_ROWS", 7)
     lengths = [int(n) for n in rng.choice([SHORT, LONG, BUCKETS[2]], 300, p=[0.8, 0.17, 0.03])]
     rows, scorer, _ = run(lengths, frames_per_batch=16 * SHORT)
     assert names(rows) == list(range(300))
@@ -92,11 +91,11 @@ def test_clip_longer_than_a_batch_goes_alone():
 
 
 def test_memory_is_bounded():
-    """A batch of each bucket, the one being scored, 16 loaded ahead, and the one in hand."""
+    """A batch of each bucket, two being scored, 16 loaded ahead, and the one in hand."""
     lengths = ([SHORT] * 7 + [LONG]) * 100
     _, _, load = run(lengths, frames_per_batch=8 * SHORT)
     assert load.n_made == 800
-    assert load.most_alive <= (8 + 2) + 8 + 16 + 1
+    assert load.most_alive <= (8 + 2) + 2 * 8 + 16 + 1
 
 
 def test_files_are_loaded_lazily():
@@ -104,12 +103,12 @@ def test_files_are_loaded_lazily():
     rows = score_files(load.paths(), FakeScorer(), load, frames_per_batch=4 * SHORT)
     next(rows)
     rows.close()
-    assert load.n_made <= 4 + 16
+    assert load.n_made <= 2 * 4 + 16
 
 
 def test_rows_do_not_wait_for_ever(monkeypatch):
     """The first clip's bucket never fills; it is scored alone when too many rows wait for it."""
-    monkeypatch.setattr(dataset, "MAX_WAITING_ROWS", 20)
+    monkeypatch.setattr(batches, "MAX_WAITING_ROWS", 20)
     load = CountingLoader([LONG] + [SHORT] * 199)
     scorer = FakeScorer()
     rows = score_files(load.paths(), scorer, load, frames_per_batch=8 * SHORT)
@@ -145,14 +144,14 @@ def test_interruption_loses_no_scored_row():
 @pytest.mark.parametrize(("n_first", "n_later"), [(0, 4), (4, 4)], ids=["one", "more"])
 def test_clock(monkeypatch, n_first, n_later):
     now = 100.0
-    monkeypatch.setattr(dataset.time, "perf_counter", lambda: now)
-    clock = dataset.Clock()
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now)
+    watch = Clock()
     now = 110.0
-    clock.add(dataset.Step(n_first, 8.0 * bool(n_first), compiled=True))
-    clock.add(dataset.Step(n_later, 1.0))
-    assert clock.rate(n_first + n_later) == (n_first + n_later) / 10
-    assert clock.rate_compiled(n_first + n_later) == n_later / (2.0 if n_first else 10.0)
-    assert clock.rate_compiled(n_first) is None
+    watch.add(Step(n_first, 8.0 * bool(n_first), compiled=True))
+    watch.add(Step(n_later, 1.0))
+    assert watch.rate(n_first + n_later) == (n_first + n_later) / 10
+    assert watch.rate_compiled(n_first + n_later) == n_later / (2.0 if n_first else 10.0)
+    assert watch.rate_compiled(n_first) is None
 
 
 def test_device_without_memory():

@@ -4,6 +4,7 @@ import struct
 import zipfile
 import zlib
 from os import PathLike
+from typing import BinaryIO
 
 from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.io.raw import listed
@@ -27,7 +28,7 @@ _DAMAGE = (
 """All that `zipfile` has been seen to raise on damaged archives."""
 
 
-def open_zip(path: str | PathLike[str]) -> zipfile.ZipFile:
+def open_zip(path: str | PathLike[str] | BinaryIO) -> zipfile.ZipFile:
     """Open an archive; close it with ``with``."""
     try:
         return zipfile.ZipFile(path)

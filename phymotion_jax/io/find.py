@@ -4,6 +4,9 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from phymotion_jax.errors import MotionError
+from phymotion_jax.io.tar import SUFFIX, is_tar, tar_members
+
 _SUFFIXES = (".npz", ".pt", ".pth", ".pkl")
 _ZIP_MAGIC = b"PK"
 
@@ -18,13 +21,25 @@ def find_motion_files(paths: AnyPath | Iterable[AnyPath]) -> list[Path]:
     is taken if it begins like a zip archive, or if its name ends in .npz, .pt, .pth or .pkl, so
     that a damaged or hostile one among the motions is reported instead of passed over. A folder
     that cannot be read stands in the list itself, so that it is reported too.
+
+    Of tar files, named or found by their ending .tar, the members with those endings are listed, as
+    ``shard.tar/name``; one that is damaged stands in the list itself.
     """
     found: dict[str, Path] = {}
     given = [paths] if isinstance(paths, str | os.PathLike) else paths
     for path in map(Path, given):
         for file in sorted(_search(path)) if path.is_dir() else [path]:
-            found.setdefault(os.path.realpath(file), file)
+            for clip in _members(file) if is_tar(file) else [file]:
+                found.setdefault(os.path.realpath(clip), clip)
     return list(found.values())
+
+
+def _members(tar: Path) -> list[Path]:
+    try:
+        names = tar_members(tar)
+    except MotionError:
+        return [tar]
+    return [tar / name for name in names if Path(name).suffix.lower() in _SUFFIXES]
 
 
 def _search(top: Path) -> Iterator[Path]:
@@ -48,7 +63,7 @@ def _search(top: Path) -> Iterator[Path]:
 
 
 def _may_be_motion(path: Path) -> bool:
-    if path.suffix.lower() in _SUFFIXES:
+    if path.suffix.lower() in (*_SUFFIXES, SUFFIX):
         return True
     try:
         if not path.is_file():  # a pipe would block for ever

@@ -1,5 +1,6 @@
 """Loads one motion from a file of any known kind."""
 
+import io
 import os
 import stat
 from pathlib import Path
@@ -11,6 +12,7 @@ from phymotion_jax.io.archive import open_zip
 from phymotion_jax.io.gvhmr import read_gvhmr
 from phymotion_jax.io.npz import FPS_NAMES, is_npz, read_npz
 from phymotion_jax.io.raw import KNOWN_KINDS, RawClip, listed
+from phymotion_jax.io.tar import read_from_tar
 from phymotion_jax.io.torch_zip import is_torch_zip
 from phymotion_jax.motion import Motion
 from phymotion_jax.world import UpAxis
@@ -36,7 +38,7 @@ def load_motion(
     without PyTorch.
 
     Args:
-      path: the file.
+      path: the file; or a member of a tar file, as ``shard.tar/name``.
       fps: frames a second, instead of what the file says.
       up: the file's vertical axis, instead of what its kind has.
       mass_kg: whole-body mass, instead of what the file says.
@@ -85,8 +87,9 @@ def _motion(
 
 
 def _read(path: Path, *, need_fps: bool, need_mass: bool) -> RawClip:
-    _require_zip(_first_bytes(path))
-    with open_zip(path) as archive:
+    member = read_from_tar(path)
+    _require_zip(_first_bytes(path) if member is None else member[: len(_OLD_TORCH_MAGIC)])
+    with open_zip(path if member is None else io.BytesIO(member)) as archive:
         if is_torch_zip(archive):
             return read_gvhmr(archive)
         if is_npz(archive):

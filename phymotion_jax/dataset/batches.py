@@ -1,18 +1,18 @@
 """Many files through one scorer: loaded ahead, batched by length, rows in the order given."""
 
-import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 
 from phymotion_jax.checks import bucket_length
-from phymotion_jax.errors import MotionError, PhyMotionError, Status
+from phymotion_jax.dataset.clock import Clock, Step
+from phymotion_jax.dataset.decode import Loader, load_ahead
+from phymotion_jax.errors import MotionError, PhyMotionError
 from phymotion_jax.motion import Motion, MotionBatch
 from phymotion_jax.report import Report
 from phymotion_jax.table import Row, empty_row, report_rows
@@ -23,71 +23,31 @@ FRAMES_PER_BATCH = 2**16
 MAX_WAITING_ROWS = 4096
 """Rows held back for the sake of order, before the clip that they wait for is scored alone."""
 
-_LOADED_AHEAD = 16
-"""Files decoded before the scorer asks for them."""
+_IN_FLIGHT = 1
+"""Batches that the device has while the next one is put together."""
 
 
 class DeviceMemoryError(PhyMotionError, MemoryError):
     """A batch that does not fit into the device's memory."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """What has just been done: one batch, or one file that could not be loaded."""
-
-    clips: int
-    """Clips that now have their row."""
-
-    seconds: float = 0.0
-    """Time in the scorer; 0 for a file that did not reach it."""
-
-    compiled: bool = False
-    """Whether this was the first batch of its shape, so that `seconds` holds a compilation."""
-
-
-class Clock:
-    """How fast a run goes, with and without the first batch of each shape."""
-
-    def __init__(self):
-        """Start now."""
-        self._start = time.perf_counter()
-        self._first_seconds = 0.0
-        self._first_clips = 0
-
-    def add(self, step: Step) -> None:
-        """Take note of a step."""
-        if step.compiled:
-            self._first_seconds += step.seconds
-            self._first_clips += step.clips
-
-    def seconds(self) -> float:
-        """Time since the start."""
-        return time.perf_counter() - self._start
-
-    def rate(self, n_clips: int) -> float:
-        """Clips a second, compilation included."""
-        return n_clips / self.seconds()
-
-    def rate_compiled(self, n_clips: int) -> float | None:
-        """Clips a second outside the first batches; None where there were no others."""
-        clips = n_clips - self._first_clips
-        return clips / (self.seconds() - self._first_seconds) if clips else None
-
-
 def score_files(
     paths: Sequence[Path],
     scorer: Callable[[MotionBatch], Report],
-    load: Callable[[Path], Motion],
+    load: Loader,
     *,
     frames_per_batch: int = FRAMES_PER_BATCH,
     on_step: Callable[[Step], None] = lambda _: None,
+    clock: Clock | None = None,
+    workers: int | None = None,
 ) -> Generator[Row, None, None]:
     """Score files and give a row for each, in the order of `paths`.
 
     Memory does not grow with the number of files: a batch of clips for each length in
-    `checks.BUCKETS`, a few files loaded ahead, and `MAX_WAITING_ROWS` rows. Each length costs two
-    compilations at most. A file that cannot be loaded or scored is a row that says why. Upon
-    KeyboardInterrupt the rows that are done but not yet in turn come first, then the exception.
+    `checks.BUCKETS` and one on the device, a few files loaded ahead, and `MAX_WAITING_ROWS` rows.
+    Each length costs two compilations at most. A file that cannot be loaded or scored is a row that
+    says why. Upon KeyboardInterrupt the rows that are done but not yet in turn come first, then the
+    exception. Rows depend on `paths` and `frames_per_batch` alone, bit by bit.
 
     Args:
       paths: one clip each.
@@ -95,46 +55,46 @@ def score_files(
       load: a path to its clip, or MotionError; called in other threads.
       frames_per_batch: padded frames a batch; a clip longer than that goes alone.
       on_step: told of each batch and of each file that failed, as they are done.
+      clock: told how long files take to decode.
+      workers: threads that decode.
 
     Raises:
       DeviceMemoryError: a batch does not fit; fewer frames a batch would.
     """
+    loaded = load_ahead(paths, load, clock or Clock(), workers)
+    return score_loaded(zip(paths, loaded, strict=True), scorer, frames_per_batch, on_step)
+
+
+def score_loaded(
+    clips: Iterable[tuple[Path, Motion | MotionError]],
+    scorer: Callable[[MotionBatch], Report],
+    frames_per_batch: int,
+    on_step: Callable[[Step], None],
+) -> Generator[Row, None, None]:
+    """`score_files` of clips that are loaded, or could not be."""
     run = _Run(scorer, frames_per_batch, on_step)
     try:
-        for path, loaded in zip(paths, _load_ahead(paths, load), strict=True):
+        for path, loaded in clips:
             run.add(path, loaded)
             yield from run.rows_in_turn()
         run.score_all()
         yield from run.rows_in_turn()
     except KeyboardInterrupt:
+        run.collect_all()
         yield from run.rows_left()
         raise
 
 
-def _load_ahead(
-    paths: Sequence[Path], load: Callable[[Path], Motion]
-) -> Iterator[Motion | MotionError]:
-    """Clips, or why not, in order; a few files are read while the scorer works."""
-    remaining = iter(paths)
-    pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
-    futures: deque[Future[Motion | MotionError]] = deque()
-    try:
-        futures.extend(pool.submit(_load, load, p) for p in islice(remaining, _LOADED_AHEAD))
-        while futures:
-            loaded = futures.popleft().result()
-            futures.extend(pool.submit(_load, load, p) for p in islice(remaining, 1))
-            yield loaded
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+class _Sent(NamedTuple):
+    """A batch that the device works on."""
 
-
-def _load(load: Callable[[Path], Motion], path: Path) -> Motion | MotionError:
-    try:
-        return load(path)
-    except MotionError as error:
-        return error
-    except OSError as error:
-        return MotionError(Status.UNREADABLE, f"cannot be read: {error.strerror or error}")
+    places: tuple[int, ...]
+    paths: tuple[Path, ...]
+    motions: tuple[Motion, ...]
+    report: Report
+    shape: tuple[int, int]
+    compiled: bool
+    start: float
 
 
 class _Run:
@@ -154,6 +114,8 @@ class _Run:
         self._n_added = 0
         self._n_given = 0
         self._sizes: dict[int, set[int]] = {}  # rows of the compiled programs, by bucket length
+        self._sent: deque[_Sent] = deque()
+        self._ready = 0.0  # when the device was last done
 
     def add(self, path: Path, loaded: Motion | MotionError) -> None:
         """Take the next clip; score its bucket where that is full."""
@@ -168,12 +130,13 @@ class _Run:
             if len(clips) >= self._full(length):
                 self._score(length)
         if len(self._rows) > MAX_WAITING_ROWS and self._n_given not in self._rows:
-            self._score(self._bucket_of(self._n_given))
+            self._hurry(self._n_given)
 
     def score_all(self) -> None:
         """Score what waits, however few."""
         for length in list(self._clips):
             self._score(length)
+        self.collect_all()
 
     def rows_in_turn(self) -> Iterator[Row]:
         """The rows that need wait for no other."""
@@ -187,24 +150,33 @@ class _Run:
         for place in sorted(self._rows):
             yield self._rows.pop(place)
 
+    def collect_all(self) -> None:
+        """Wait for the device, and keep the rows that it has."""
+        while self._sent:
+            self._collect()
+
     def _score(self, length: int) -> None:
+        """Send a bucket to the device, and meanwhile fetch what it did before."""
         places, paths, motions = zip(*self._clips.pop(length), strict=True)
         n_clips, compiled = self._batch_size(length, len(motions))
-        start = time.perf_counter()
-        batch = MotionBatch.from_motions(motions, length=length, n_clips=n_clips)
-        try:
+        start, shape = time.perf_counter(), (n_clips, length)
+        with _memory_to_blame(shape):
+            batch = MotionBatch.from_motions(motions, length=length, n_clips=n_clips)
             # A row needs no frame's own violations: they stay on the device.
-            report = self._scorer(batch).replace(frames={}, links={}).on_host()
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            raise DeviceMemoryError(
-                f"{n_clips} clips of {length} frames do not fit into the device's memory; ask for "
-                f"fewer than {n_clips * length} frames a batch (--frames-per-batch)"
-            ) from error
-        seconds = time.perf_counter() - start
-        self._rows.update(zip(places, report_rows(report, paths, motions), strict=True))
-        self._on_step(Step(len(motions), seconds, compiled))
+            report = self._scorer(batch).replace(frames={}, links={})
+        self._sent.append(_Sent(places, paths, motions, report, shape, compiled, start))
+        while len(self._sent) > _IN_FLIGHT:
+            self._collect()
+
+    def _collect(self) -> None:
+        sent = self._sent.popleft()
+        with _memory_to_blame(sent.shape):
+            report = sent.report.on_host()
+        ready = time.perf_counter()
+        seconds, self._ready = ready - max(sent.start, self._ready), ready
+        rows = report_rows(report, sent.paths, sent.motions)
+        self._rows.update(zip(sent.places, rows, strict=True))
+        self._on_step(Step(len(sent.motions), seconds, sent.compiled))
 
     def _batch_size(self, length: int, n_clips: int) -> tuple[int, bool]:
         """Rows of the batch for some clips, and whether that takes a new program.
@@ -225,5 +197,23 @@ class _Run:
     def _full(self, length: int) -> int:
         return max(1, self._frames_per_batch // length)
 
-    def _bucket_of(self, place: int) -> int:
-        return next(n for n, clips in self._clips.items() if clips[0][0] == place)
+    def _hurry(self, place: int) -> None:
+        """Get the row of a clip that others wait for."""
+        for length, clips in list(self._clips.items()):
+            if clips[0][0] == place:
+                self._score(length)
+        self.collect_all()
+
+
+@contextmanager
+def _memory_to_blame(shape: tuple[int, int]) -> Iterator[None]:
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        clips, length = shape
+        raise DeviceMemoryError(
+            f"{clips} clips of {length} frames do not fit into the device's memory; ask for fewer "
+            f"than {clips * length} frames a batch (--frames-per-batch)"
+        ) from error

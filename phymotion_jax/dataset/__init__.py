@@ -1,0 +1,27 @@
+"""Many files through one scorer: to one table, or to a folder of parts that can be resumed."""
+
+from phymotion_jax.dataset.batches import (
+    FRAMES_PER_BATCH,
+    DeviceMemoryError,
+    score_files,
+    score_loaded,
+)
+from phymotion_jax.dataset.clock import Clock, Step
+from phymotion_jax.dataset.decode import load_ahead
+from phymotion_jax.dataset.parts import CLIPS_PER_PART, Plan, Settings
+from phymotion_jax.dataset.runner import score_parts, unfinished_parts
+
+__all__ = [
+    "CLIPS_PER_PART",
+    "FRAMES_PER_BATCH",
+    "Clock",
+    "DeviceMemoryError",
+    "Plan",
+    "Settings",
+    "Step",
+    "load_ahead",
+    "score_files",
+    "score_loaded",
+    "score_parts",
+    "unfinished_parts",
+]

@@ -1,0 +1,131 @@
+"""A table in parts: each is written whole or not at all, and says what it was scored with."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phymotion_jax.options import UsageError
+from phymotion_jax.table import OutputError, Row
+
+CLIPS_PER_PART = 4096
+"""Clips of one part, the unit that is done again after an interruption."""
+
+Settings = dict[str, str | int | float | bool | None]
+"""All that rows depend on, by name."""
+
+_KEY = b"phymotion_jax"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which clips stand in which part, and which parts are this run's."""
+
+    paths: Sequence[Path]
+    clips_per_part: int = CLIPS_PER_PART
+    shard: tuple[int, int] = (0, 1)
+    """This run's number, from 0, and how many there are."""
+
+    @property
+    def parts(self) -> range:
+        """Parts of this run: every n-th, so that all runs have long and short clips."""
+        number, of = self.shard
+        return range(number, -(-len(self.paths) // self.clips_per_part), of)
+
+    def clips(self, part: int) -> Sequence[Path]:
+        """Clips of a part, in order."""
+        start = part * self.clips_per_part
+        return self.paths[start : start + self.clips_per_part]
+
+    @property
+    def listing(self) -> str:
+        """Tells this listing from another, in 16 letters."""
+        digest = hashlib.sha256()
+        for path in self.paths:
+            digest.update(os.fsencode(path) + b"\0")
+        return digest.hexdigest()[:16]
+
+
+def part_path(folder: Path, part: int) -> Path:
+    """Where a part stands, once it is there."""
+    return folder / f"part-{part:05d}.parquet"
+
+
+def write_part(path: Path, rows: Sequence[Row], schema: pa.Schema, settings: Settings) -> None:
+    """Write a part under another name first: it has its own once it is on the disk.
+
+    Raises:
+      OutputError: where it cannot be written, a full disk say; nothing is left of it.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    schema = schema.with_metadata({_KEY: json.dumps(settings).encode()})
+    try:
+        with unfinished.open("wb") as file:
+            pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """What to say of it."""
+    return OutputError(
+        f"cannot write {path}: {error.strerror or error}; the parts before it are kept, and the "
+        "same command goes on after them"
+    )
+
+
+def require_same(folder: Path, found: Settings, wanted: Settings) -> None:
+    """Refuse to go on with other settings than a folder was begun with.
+
+    Raises:
+      UsageError: names the first that differs, what was found and what was wanted.
+    """
+    for name in dict.fromkeys((*wanted, *found)):
+        was, now = found.get(name), wanted.get(name)
+        if was != now:
+            raise UsageError(
+                f"{folder} holds scores with {name} {was}, now it is {now}; "
+                "give another folder with -o, or empty this one"
+            )
+
+
+def finished_parts(folder: Path, plan: Plan, settings: Settings) -> set[int]:
+    """Parts of the plan that are there, whoever wrote them.
+
+    Raises:
+      UsageError: where one was written with other settings.
+    """
+    done = {part for part in plan.parts if part_path(folder, part).exists()}
+    for part in done:
+        require_same(folder, settings_of(part_path(folder, part)), settings)
+    return done
+
+
+def settings_of(path: Path) -> Settings:
+    """What a part was scored with."""
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+        return json.loads(metadata[_KEY])
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise UsageError(
+            f"{path} is no part of such a table; remove it, or give another folder"
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that a name outlives a loss of power as the bytes do."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

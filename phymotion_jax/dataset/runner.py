@@ -1,0 +1,93 @@
+"""Scores a plan part by part into a folder, and goes on where it was interrupted."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+
+from phymotion_jax.dataset.batches import score_loaded
+from phymotion_jax.dataset.clock import Clock, Step
+from phymotion_jax.dataset.decode import Loader, load_ahead
+from phymotion_jax.dataset.parts import (
+    Plan,
+    Settings,
+    finished_parts,
+    part_path,
+    require_same,
+    write_part,
+)
+from phymotion_jax.dataset.state import State, load_state, save_state, state_folder
+from phymotion_jax.errors import Status
+from phymotion_jax.motion import MotionBatch
+from phymotion_jax.report import Report
+from phymotion_jax.table import OutputError, Row, schema_of
+
+
+def unfinished_parts(folder: Path, plan: Plan, settings: Settings) -> list[int]:
+    """Parts that are still to be scored, in order; makes the folder where it is missing.
+
+    Raises:
+      UsageError: where the folder was begun with other settings.
+      OutputError: where there can be no such folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}") from error
+    state = load_state(state_folder(folder, plan.shard))
+    if state:
+        require_same(folder, state.settings, settings)
+    done = finished_parts(folder, plan, settings)
+    return [part for part in plan.parts if part not in done]
+
+
+def score_parts(
+    folder: Path,
+    plan: Plan,
+    parts: Sequence[int],
+    settings: Settings,
+    scorer: Callable[[MotionBatch], Report],
+    load: Loader,
+    *,
+    frames_per_batch: int,
+    clock: Clock,
+    on_step: Callable[[Step], None] = lambda _: None,
+    workers: int | None = None,
+) -> Iterator[Row]:
+    """Score some parts of a plan, and give each one's rows once they are on the disk.
+
+    A part is scored in batches of its own, so that its rows are the same bit by bit whenever it is
+    scored, and by whichever shard. Files are decoded on across the ends of parts.
+
+    Args:
+      folder: where they go.
+      plan: which clips are in which part.
+      parts: those to score, from `unfinished_parts`.
+      settings: all that rows depend on; they go into every part.
+      scorer: a batch to its report.
+      load: a path to its clip.
+      frames_per_batch: as for `score_files`; so are the others.
+      clock: told how long files take to decode, and parts to write.
+      on_step: told of each batch and of each file that failed, as they are done.
+      workers: threads that decode.
+
+    Raises:
+      OutputError: where a part cannot be written; those before it stay.
+      DeviceMemoryError: as `score_files`.
+    """
+    home = state_folder(folder, plan.shard)
+    state = load_state(home) or State(settings)
+    save_state(home, state)
+    loaded = load_ahead([p for part in parts for p in plan.clips(part)], load, clock, workers)
+    schema: pa.Schema = schema_of(scorer.preset)  # pyright: ignore[reportFunctionMemberAccess]
+    for part in parts:
+        clips = plan.clips(part)
+        here = zip(clips, islice(loaded, len(clips)), strict=True)
+        rows = list(score_loaded(here, scorer, frames_per_batch, on_step))
+        failures = sum(row["status"] != Status.OK.label for row in rows)
+        with clock.spending("write"):
+            write_part(part_path(folder, part), rows, schema, settings)
+            state = state._replace(rows=state.rows + len(rows), failures=state.failures + failures)
+            save_state(home, state)
+        yield from rows

@@ -1,0 +1,81 @@
+"""How far a run has come, in an Orbax checkpoint beside its parts.
+
+The parts themselves are the truth: a state that is torn, or older than they are, costs nothing but
+the account of what was done before.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from phymotion_jax.dataset.parts import Settings, cannot_write
+
+_FOLDER = "_state"
+_KEPT = 2
+
+
+class State(NamedTuple):
+    """What a run has done so far."""
+
+    settings: Settings
+    rows: int = 0
+    """Of the parts that it knows of."""
+
+    failures: int = 0
+    """Clips among them that could not be scored."""
+
+
+def state_folder(folder: Path, shard: tuple[int, int]) -> Path:
+    """Each shard has a state of its own: they run beside each other."""
+    return folder / _FOLDER / f"shard-{shard[0]:05d}-of-{shard[1]:05d}"
+
+
+def load_state(folder: Path) -> State | None:
+    """The newest state that can be read; None where there is none."""
+    if not folder.is_dir():
+        return None
+    with _manager(folder) as manager:
+        for step in sorted(manager.all_steps(), reverse=True):
+            try:
+                saved: dict[str, Any] = manager.restore(step, args=_orbax().args.JsonRestore())
+                return State(dict(saved["settings"]), int(saved["rows"]), int(saved["failures"]))
+            except Exception:  # whatever a torn file makes of Orbax
+                logging.getLogger(__name__).debug("state %s cannot be read", step, exc_info=True)
+    return None
+
+
+def save_state(folder: Path, state: State) -> None:
+    """Keep a state beside the one before it.
+
+    Raises:
+      OutputError: where it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _manager(folder) as manager:
+            step = max([-1, *_steps(folder)]) + 1
+            manager.save(step, args=_orbax().args.JsonSave(state._asdict()))
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def _steps(folder: Path) -> list[int]:
+    """All that bear a number, torn ones too, which Orbax does not list."""
+    return [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
+
+
+@contextmanager
+def _manager(folder: Path) -> Iterator[Any]:
+    ocp = _orbax()
+    options = ocp.CheckpointManagerOptions(max_to_keep=_KEPT, enable_async_checkpointing=False)
+    with ocp.CheckpointManager(folder.absolute(), options=options) as manager:
+        yield manager
+
+
+def _orbax() -> Any:
+    import orbax.checkpoint as ocp  # noqa: PLC0415  a second, which a single table need not wait
+
+    logging.getLogger("absl").setLevel(logging.ERROR)  # it tells of every step
+    return ocp

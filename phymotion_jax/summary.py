@@ -1,0 +1,115 @@
+"""What is said on stderr while files are scored, and in the end."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from phymotion_jax.dataset import Clock, Step
+from phymotion_jax.options import say
+from phymotion_jax.presets import AXIS_NAMES, Preset
+from phymotion_jax.table import Row, Tally
+
+MAX_CLIPS_SHOWN = 20
+"""Clips that are listed one by one, and failures."""
+
+_LINE_EVERY_S = 30.0
+"""Where no terminal shows a bar."""
+
+
+@contextmanager
+def progress(n_clips: int, clock: Clock) -> Iterator[Callable[[Step], None]]:
+    """A bar on stderr, where that is a terminal; else a line now and then."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    console, quiet = Console(stderr=True), not sys.stderr.isatty()
+    with Progress(*columns, console=console, disable=quiet, transient=True) as bar:
+        task, done, said = bar.add_task("compiling", total=n_clips, rate=""), 0, 0.0
+
+        def on_step(step: Step) -> None:
+            nonlocal done, said
+            clock.add(step)
+            done += step.clips
+            bar.update(task, advance=step.clips)
+            if quiet and clock.seconds() > said + _LINE_EVERY_S:
+                said = clock.seconds()
+                left = said / done * (n_clips - done)
+                say(
+                    f"{done} of {n_clips} clips, {done / said:.0f} clips/s, "
+                    f"{left / 60:.0f} min left, device busy {clock.busy():.0%}"
+                )
+            if step.seconds:
+                speed = bar.tasks[task].finished_speed or bar.tasks[task].speed
+                rate = f"{speed:.0f} clips/s, device busy {clock.busy():.0%}" if speed else ""
+                bar.update(task, description="scoring", rate=rate)
+
+        yield on_step
+
+
+def print_summary(tally: Tally, clock: Clock, output: str | None, preset: Preset) -> None:
+    """How it went: the clips where they are few, what failed, where the time went, averages."""
+    few = tally.n_rows <= MAX_CLIPS_SHOWN
+    if few:
+        # Without markup: a file may be called [red].npz.
+        Console(stderr=True, highlight=False, markup=False).print(_clip_table(tally.first, preset))
+    lines = [f"scored {tally.n_scored} of {tally.n_rows} clips in {_speed(tally, clock)}"]
+    for status, count in tally.failures.most_common():
+        row = tally.examples[status]
+        lines.append(f"  {count} not scored, {status}: {row['reason']} ({row['path']})")
+    shown = tally.failed if len(tally.failed) > len(tally.failures) else []
+    lines += [f"    {row['path']}: {row['status']}" for row in shown]
+    if tally.failures.total() > len(tally.failed):
+        lines.append(f"    and {tally.failures.total() - len(tally.failed)} more: see the table")
+    spent = (f"{what} {clock.spent(what):.1f} s" for what in ("decode", "score", "write"))
+    lines.append(f"  {', '.join(spent)}, at the same time; device busy {clock.busy():.0%}")
+    averages = (f"{name} {a:.3f} / {b:.3f}" for name, (a, b) in tally.averages().items())
+    if tally.n_scored:
+        lines.append(f"mean / median: {', '.join(averages)}")
+    if output and output != "-":
+        lines.append(f"table: {output}")
+    elif not output and not few:
+        lines.append("no table was written; ask for one with -o scores.parquet")
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _speed(tally: Tally, clock: Clock) -> str:
+    text = f"{clock.seconds():.1f} s, {clock.rate(tally.n_rows):.3g} clips/s"
+    rate = clock.rate_compiled(tally.n_rows)
+    if rate is None:
+        return f"{text}, compilation included"
+    return f"{text} ({rate:.3g} without the first batches, which compile)"
+
+
+def _clip_table(rows: Sequence[Row], preset: Preset) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("clip", overflow="fold")
+    # An axis goes by the first word of its parts, so that 80 columns leave room for names.
+    for name in ("reward", *(parts[0].partition(".")[0] for parts in preset.axes.values())):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("worst part", no_wrap=True)
+    for name, row in zip(_short_names([str(row["path"]) for row in rows]), rows, strict=True):
+        if row["reward"] is None:
+            table.add_row(name, *["-"] * (1 + len(AXIS_NAMES)), str(row["status"]), style="red")
+            continue
+        worst = max(preset.parts, key=lambda part: row[part] or 0.0)
+        scores = (f"{row[column]:.3f}" for column in ("reward", *AXIS_NAMES))
+        table.add_row(name, *scores, f"{worst} {row[worst]:.2f}" if row[worst] else "")
+    return table
+
+
+def _short_names(paths: list[str]) -> list[str]:
+    """Paths without the folder that they share."""
+    if len(paths) < 2:
+        return [Path(path).name for path in paths]
+    shared = os.path.commonpath([os.path.abspath(path) for path in paths])
+    return [os.path.relpath(path, shared) for path in paths]

@@ -1,0 +1,181 @@
+"""A folder of parts: what is there after kills, a torn state, a full disk, and several shards."""
+
+import errno
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fakes import FakeScorer, load_clip, write_clip
+
+from phymotion_jax.dataset import Clock, Plan, score_parts, unfinished_parts
+from phymotion_jax.dataset import parts as parts_module
+from phymotion_jax.dataset.state import load_state, state_folder
+from phymotion_jax.options import Score, UsageError, shard_of
+from phymotion_jax.table import OutputError
+
+CLIPS, PER_PART = 23, 4
+SETTINGS = {"preset": "paper", "floor": None}
+
+RUN = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_resume import fill
+fill(Path(sys.argv[2]), Path(sys.argv[3]), pause=0.02)
+"""
+
+
+class Steady(FakeScorer):
+    """Numbers that depend on the batch alone; takes its time, where one is to be killed."""
+
+    def __init__(self, pause=0.0):
+        super().__init__("paper")
+        self.pause = pause
+
+    def __call__(self, batch):
+        time.sleep(self.pause)
+        self.rng = np.random.default_rng(7)
+        return super().__call__(batch)
+
+
+def fill(folder, clips, *, shard=(0, 1), settings=None, pause=0.0):
+    """What the command does: the rows that it scored."""
+    plan = Plan(sorted(clips.glob("*.npz")), PER_PART, shard)
+    settings = SETTINGS if settings is None else settings
+    parts = unfinished_parts(folder, plan, settings)
+    scored = score_parts(
+        *(folder, plan, parts, settings, Steady(pause), load_clip),
+        frames_per_batch=256,
+        clock=Clock(),
+    )
+    return list(scored)
+
+
+def table_of(folder) -> pa.Table:
+    files = sorted(folder.glob("part-*.parquet"))
+    assert [f.name for f in files] == [f"part-{k:05d}.parquet" for k in range(6)]
+    return pa.concat_tables([pq.read_table(f) for f in files])
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """Files of two lengths, one of them damaged."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for k in range(CLIPS):
+        write_clip(folder / f"{k:02d}.npz", n_frames=20 if k % 3 else 200, value=float(k))
+    (folder / "07.npz").write_text("damaged")
+    return folder
+
+
+@pytest.fixture
+def whole(tmp_path, clips):
+    assert len(fill(tmp_path / "whole", clips)) == CLIPS
+    return table_of(tmp_path / "whole")
+
+
+def test_parts_hold_the_table(whole, clips, tmp_path):
+    assert whole["path"].to_pylist() == [str(p) for p in sorted(clips.glob("*.npz"))]
+    assert whole["status"].to_pylist().count("unreadable") == 1
+    state = load_state(state_folder(tmp_path / "whole", (0, 1)))
+    assert state and (state.rows, state.failures, state.settings) == (CLIPS, 1, SETTINGS)
+    assert fill(tmp_path / "whole", clips) == []
+
+
+def test_killed_again_and_again(whole, clips, tmp_path):
+    """By SIGKILL at random moments, until one run comes to its end."""
+    folder, draw, kills = tmp_path / "killed", random.Random(3), 0
+    here = str(Path(__file__).parent)
+    while True:
+        run = subprocess.Popen([sys.executable, "-c", RUN, here, str(folder), str(clips)])
+        begun = len(list(folder.glob("part-*"))) if folder.exists() else 0
+        while kills < 3 and run.poll() is None:
+            if folder.exists() and len(list(folder.glob("part-*"))) > begun + draw.randrange(2):
+                run.kill()
+            time.sleep(0.001 * draw.randrange(20))
+        if run.wait() == 0:
+            break
+        assert run.returncode == -9
+        kills += 1
+    assert kills == 3
+    assert table_of(folder).equals(whole)
+    assert fill(folder, clips) == []
+
+
+def test_shards_fill_one_folder(whole, clips, tmp_path):
+    rows = [len(fill(tmp_path / "shards", clips, shard=(k, 3))) for k in (2, 0, 1)]
+    assert sum(rows) == CLIPS
+    assert table_of(tmp_path / "shards").equals(whole)
+
+
+@pytest.mark.parametrize("damage", ["torn", "gone"])
+def test_a_state_that_is_lost_costs_nothing(damage, whole, clips, tmp_path):
+    folder = tmp_path / "whole"
+    (folder / "part-00002.parquet").unlink()
+    for file in state_folder(folder, (0, 1)).rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"\0") if damage == "torn" else file.unlink()
+    assert len(fill(folder, clips)) == PER_PART
+    assert table_of(folder).equals(whole)
+
+
+def test_full_disk(whole, clips, tmp_path, monkeypatch):
+    """The third part finds no room; nothing is left of it, and the next run goes on there."""
+    folder, written = tmp_path / "full", []
+
+    def sync(handle):
+        written.append(handle)
+        if len(written) == 5:  # a file and its folder each
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(handle)
+
+    real = os.fsync
+    monkeypatch.setattr(parts_module.os, "fsync", sync)
+    with pytest.raises(OutputError, match=r"part-00002.parquet: No space left on device"):
+        fill(folder, clips)
+    assert sorted(f.name for f in folder.iterdir() if f.is_file()) == [
+        "part-00000.parquet",
+        "part-00001.parquet",
+    ]
+    fill(folder, clips)
+    assert table_of(folder).equals(whole)
+
+
+@pytest.mark.parametrize("state", ["kept", "lost"])
+def test_other_settings_are_refused(state, whole, clips, tmp_path):
+    if state == "lost":
+        for file in state_folder(tmp_path / "whole", (0, 1)).rglob("*"):
+            if file.is_file():
+                file.unlink()
+    with pytest.raises(UsageError, match="preset paper, now it is physical; give another folder"):
+        fill(tmp_path / "whole", clips, settings=SETTINGS | {"preset": "physical"})
+
+
+def test_a_strange_file_is_no_part(clips, tmp_path):
+    folder = tmp_path / "strange"
+    folder.mkdir()
+    (folder / "part-00001.parquet").write_text("something else")
+    with pytest.raises(UsageError, match=r"part-00001.parquet is no part of such a table"):
+        fill(folder, clips)
+
+
+@pytest.mark.parametrize("text", ["3/3", "-1/3", "1", "a/b", "0/0", ""])
+def test_shards_that_are_none(text):
+    with pytest.raises(UsageError, match="I/N with I from 0"):
+        shard_of(text)
+    assert shard_of("2/3") == (2, 3)
+
+
+def test_what_is_for_a_folder_alone():
+    Score(output="scores", shard="0/2", clips_per_part=3).check()
+    with pytest.raises(UsageError, match="--shard is for a folder of parts"):
+        Score(output="scores.csv", shard="0/2").check()
+    assert Score(output="a.b/").folder == Path("a.b")
+    assert Score(output="-").folder is None
