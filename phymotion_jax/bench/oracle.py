@@ -15,6 +15,8 @@ from phymotion_jax.dynamics import Backend, dynamics
 
 def errors_against_mujoco(backends: tuple[Backend, ...], n: int = 64) -> dict[str, float]:
     """Largest error of each backend over the largest force, on `n` random states."""
+    if not backends:
+        return {}
     body = Humanoid.from_betas()
     qpos, qvel, qacc, want = _mujoco_states(body, n)
     states = [jnp.asarray(x, jnp.float32)[None] for x in (qpos, qvel, qacc)]

@@ -32,6 +32,8 @@ def run_bench(command: Bench) -> int:
     else:
         with _nothing_compiled_before():
             results = measure(command, cases)
+        backends: tuple[Backend, ...] = tuple(b for b in BACKENDS if f"dynamics, {b}" in cases)
+        results["errors"] = errors_against_mujoco(backends)
     print(markdown(results))
     if command.output:
         try:
@@ -81,12 +83,10 @@ def measure(command: Bench, cases: Sequence[str]) -> Results:
         rate = rows[-1].get("frames_per_s")
         told = f"{rate:,.0f} frames/s" if rate else rows[-1]["error"]
         say(f"{case}, {clips} x {frames} on {devices}: {told}")
-    backends: tuple[Backend, ...] = tuple(b for b in BACKENDS if f"dynamics, {b}" in cases)
     return {
         "facts": device_facts() | {"devices": f"{len(jax.devices())}"},
         "rows": rows,
         "memory": memory,
-        "errors": errors_against_mujoco(backends) if backends else {},
         "notes": command.notes,
     }
 
