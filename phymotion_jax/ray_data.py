@@ -7,7 +7,7 @@ cluster is the one that Ray finds (`RAY_ADDRESS`, or the node it runs on), else 
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -86,7 +86,7 @@ def score_with_ray(
     Raises:
       UsageError: Ray is not installed, or `output` does not end in .parquet.
       OutputError: nothing can be written there.
-      PhyMotionError: what stopped an actor, a batch beyond its memory say.
+      RayError: what stopped an actor, a batch beyond its memory say; Ray keeps its text alone.
     """
     data = _ray_data()
     if output.suffix != ".parquet":
@@ -138,7 +138,7 @@ def _write(scored: "Dataset", output: Path, schema: pa.Schema) -> tuple[int, int
     partial_file, n_rows, n_scored = partial_path(str(output)), 0, 0
     try:
         with pq.ParquetWriter(partial_file, schema) as writer:
-            for table in _tables(scored):
+            for table in scored.iter_batches(batch_size=None, batch_format="pyarrow"):
                 writer.write_table(table.cast(schema))
                 n_rows += len(table)
                 n_scored += sum(status == "ok" for status in table["status"].to_pylist())
@@ -146,17 +146,6 @@ def _write(scored: "Dataset", output: Path, schema: pa.Schema) -> tuple[int, int
     except OSError as error:
         raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
     return n_rows, n_scored
-
-
-def _tables(scored: "Dataset") -> Iterator[pa.Table]:
-    """Parts as they are done, in order; an actor's own error in place of Ray's about it."""
-    from ray.exceptions import RayError  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
-
-    try:
-        yield from scored.iter_batches(batch_size=None, batch_format="pyarrow")
-    except RayError as error:
-        own = getattr(error, "cause", None)
-        raise own if isinstance(own, PhyMotionError) else error from None
 
 
 @dataclass(frozen=True, kw_only=True)

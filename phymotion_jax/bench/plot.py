@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#7f7f7f")
 """Okabe and Ito's, which people with any kind of colour vision tell apart."""
 _MARKERS = "osD^vP*X"
+_CALL = {"clips": "clips in a call", "frames": "frames a clip", "devices": "devices"}
 _ENDINGS = (".png", ".svg", ".pdf")
 
 Rows = Sequence[dict[str, Any]]
@@ -70,73 +71,82 @@ def _title(facts: dict[str, str]) -> str:
 
 def _panels(rows: Rows, memory: Rows) -> list[Callable[["Axes"], None]]:
     found: list[Callable[[Axes], None]] = [lambda axes: _all_cases(axes, rows)]
-    labels = {"clips": "clips in a call", "frames": "frames a clip", "devices": "devices"}
-    for key, label in labels.items():
-        if any(len(line) > 2 or key == "devices" for line in _lines(rows, key).values()):
-            found.append(lambda axes, key=key, label=label: _against(axes, rows, key, label))
+    for key in _CALL:
+        line = _alike(rows, key)
+        if len({r[key] for r in line}) > (1 if key == "devices" else 2):
+            found.append(lambda axes, key=key, line=line: _against(axes, line, key))
     if memory:
         found.append(lambda axes: _memory(axes, memory))
     return found
 
 
+def _call(row: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(row[key] for key in _CALL)
+
+
+def _name(call: tuple[int, ...]) -> str:
+    return f"{call[0]:,} x {call[1]}" + (f" on {call[2]}" if call[2] > 1 else "")
+
+
 def _all_cases(axes: "Axes", rows: Rows) -> None:
-    """A line a case, a mark a size of call."""
-    cases = list(dict.fromkeys(r["case"] for r in rows))
-    calls = list(dict.fromkeys((r["clips"], r["frames"], r["devices"]) for r in rows))
-    for i, call in enumerate(calls):
-        mine = [r for r in rows if (r["clips"], r["frames"], r["devices"]) == call]
-        axes.plot(
-            [r["frames_per_s"] for r in mine],
-            [cases.index(r["case"]) for r in mine],
-            linestyle="none",
-            label=f"{call[0]} x {call[1]}" + (f" on {call[2]}" if call[2] > 1 else ""),
-            **_look(i),
-        )
-    for place, case in enumerate(cases):
-        best = max(r["frames_per_s"] for r in rows if r["case"] == case)
+    """A line a case, a mark a size of call; of many sizes the best alone."""
+    cases, calls = (list(dict.fromkeys(x)) for x in ((r["case"] for r in rows), map(_call, rows)))
+    many = len(calls) > len(_MARKERS)
+    best = [
+        max((r for r in rows if r["case"] == c), key=lambda r: r["frames_per_s"]) for c in cases
+    ]
+    for i, call in enumerate([] if many else calls):
+        mine = [r for r in rows if _call(r) == call]
+        places = [cases.index(r["case"]) for r in mine]
+        rates = [r["frames_per_s"] for r in mine]
+        axes.plot(rates, places, linestyle="none", label=_name(call), **_look(i))
+    for place, row in enumerate(best):
+        if many:
+            axes.plot(row["frames_per_s"], place, **_look(0))
+        text = _short(row["frames_per_s"]) + (f" ({_name(_call(row))})" if many else "")
         where = {"xytext": (9, 0), "textcoords": "offset points", "va": "center"}
-        axes.annotate(_short(best), (best, place), fontsize=8, **where)
+        axes.annotate(text, (row["frames_per_s"], place), fontsize=8, **where)
     axes.set_yticks(range(len(cases)), cases)
     axes.set_ylim(len(cases) - 0.4, -0.6)
-    axes.set_xscale("log")
-    _decades(axes.xaxis)
-    axes.margins(x=0.12)
-    axes.set_xlabel("frames/s (written: the best of each case)")
-    axes.grid(axis="both", alpha=0.3)
-    _legend(axes, "clips x frames")
+    axes.margins(x=0.4 if many else 0.15)
+    _rates([r["frames_per_s"] for r in (best if many else rows)], axes.set_xscale, axes.xaxis)
+    axes.set_xlabel("frames/s" + ("" if many else " (written: the best of each case)"))
+    axes.grid(alpha=0.3)
+    if not many:
+        _legend(axes, "clips x frames")
 
 
-def _against(axes: "Axes", rows: Rows, key: str, label: str) -> None:
-    """Frames a second against one size, a line a case where all else is the same."""
-    several = {name: line for name, line in _lines(rows, key).items() if len(line) > 1}
-    for i, (name, line) in enumerate(several.items()):
-        sizes = [r[key] for r in line]
-        axes.plot(sizes, [r["frames_per_s"] for r in line], label=name, **_look(i))
+def _against(axes: "Axes", rows: Rows, key: str) -> None:
+    """Frames a second against one size, a line a case, all else the same."""
+    for i, case in enumerate(dict.fromkeys(r["case"] for r in rows)):
+        line = sorted((r for r in rows if r["case"] == case), key=lambda r: r[key])
+        sizes, rates = [r[key] for r in line], [r["frames_per_s"] for r in line]
+        axes.plot(sizes, rates, label=case, **_look(i))
         if key == "devices":
-            ideal = [line[0]["frames_per_s"] * n / sizes[0] for n in sizes]
+            ideal = [rates[0] * n / sizes[0] for n in sizes]
             axes.plot(sizes, ideal, color=_look(i)["color"], linestyle=":", linewidth=1)
-    axes.set_yscale("log")
-    _decades(axes.yaxis)
-    _sizes(axes, sorted({r[key] for line in several.values() for r in line}))
-    dotted = " (dotted: in proportion)" if key == "devices" else ""
-    axes.set_xlabel(label + dotted)
+    _rates([r["frames_per_s"] for r in rows], axes.set_yscale, axes.yaxis)
+    sizes = sorted({r[key] for r in rows})
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel(_CALL[key] + (" (dotted: in proportion)" if key == "devices" else ""))
     axes.set_ylabel("frames/s")
     axes.grid(alpha=0.3)
-    _legend(axes, None)
+    same = (f"{rows[0][k]:,} {label}" for k, label in _CALL.items() if k != key)
+    _legend(axes, "\n".join(same))
 
 
-def _lines(rows: Rows, key: str) -> dict[str, list[dict[str, Any]]]:
-    """Rows that differ in `key` alone, by what they share; those with two sizes or more."""
-    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    others = [k for k in ("clips", "frames", "devices") if k != key]
-    for row in sorted(rows, key=lambda r: r[key]):
-        found.setdefault((row["case"], *(row[k] for k in others)), []).append(row)
-    found = {shared: line for shared, line in found.items() if len({r[key] for r in line}) > 1}
-    varied = [i for i in (1, 2) if len({shared[i] for shared in found}) > 1]
-    return {
-        ", ".join([shared[0], *(f"{shared[i]} {others[i - 1]}" for i in varied)]): line
-        for shared, line in found.items()
-    }
+def _alike(rows: Rows, key: str) -> Rows:
+    """Rows that differ in case and `key` alone: of such sets the one with most sizes, then the one
+    with the largest calls on the fewest devices."""
+    sets: dict[tuple[int, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        sets.setdefault(tuple(row[k] for k in _CALL if k != key), []).append(row)
+    return max(
+        sets.values(),
+        key=lambda s: (len({r[key] for r in s}), -s[0]["devices"], s[0]["clips"], s[0]["frames"]),
+    )
 
 
 def _memory(axes: "Axes", memory: Rows) -> None:
@@ -164,20 +174,15 @@ def _look(i: int) -> dict[str, Any]:
     }
 
 
-def _decades(axis: "Axis") -> None:
-    """Ticks at 1, 2 and 5 times powers of ten: rates of one case often lie within a decade."""
+def _rates(rates: list[float], set_scale: Callable[..., None], axis: "Axis") -> None:
+    """A log axis; within one decade or so with ticks at 2 and 5 times powers of ten as well."""
     from matplotlib.ticker import LogLocator, NullLocator  # noqa: PLC0415  # an extra
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    set_scale("log")
+    near = max(rates) < 100.0 * min(rates)
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if near else (1.0,)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda number, _: _short(number))
-
-
-def _sizes(axes: "Axes", sizes: list[int]) -> None:
-    """A tick for each size, and no others."""
-    axes.set_xscale("log")
-    axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
-    axes.set_xticks([], minor=True)
 
 
 def _legend(axes: "Axes", title: str | None) -> None:
