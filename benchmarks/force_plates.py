@@ -23,7 +23,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from throughput import device_facts, write_json
 
 from phymotion_jax import (
     Humanoid,
@@ -34,6 +33,7 @@ from phymotion_jax import (
     load_surface,
     score,
 )
+from phymotion_jax.bench.timing import device_facts, write_json
 from phymotion_jax.io import find_motion_files
 from phymotion_jax.kernels.filters import low_pass
 from phymotion_jax.report import Forces

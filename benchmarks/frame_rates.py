@@ -16,9 +16,9 @@ import numpy as np
 import tyro
 from nanomanifold import SO3
 from scipy.interpolate import CubicSpline
-from throughput import device_facts, write_json
 
 from phymotion_jax import Motion, MotionBatch, load_motion, score
+from phymotion_jax.bench.timing import device_facts, write_json
 from phymotion_jax.io import find_motion_files
 from phymotion_jax.presets import get_preset
 

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from mesh_poses import Poses, poses_of
-from throughput import device_facts, timed, write_json
 
+from phymotion_jax.bench.timing import device_facts, timed, write_json
 from phymotion_jax.body.collider import mesh_collider
 from phymotion_jax.body.mesh_penetration import mesh_self_penetration
 from phymotion_jax.body.pairs import describe_pairs

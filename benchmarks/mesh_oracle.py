@@ -23,8 +23,8 @@ import numpy as np
 import tyro
 from igl.copyleft import cgal
 from mesh_poses import Poses, poses_of
-from throughput import device_facts, write_json
 
+from phymotion_jax.bench.timing import device_facts, write_json
 from phymotion_jax.body.collider import mesh_collider
 from phymotion_jax.body.mesh_penetration import mesh_self_penetration
 from phymotion_jax.body.surface import SurfaceModel

@@ -21,8 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from scipy.spatial.transform import Rotation
-from throughput import demo_batch, device_facts, timed, write_json
 
+from phymotion_jax.bench.cases import demo_batch
+from phymotion_jax.bench.timing import device_facts, timed, write_json
 from phymotion_jax.body.collider import mesh_collider
 from phymotion_jax.body.skeleton import PARENTS
 from phymotion_jax.body.surface import map_posed

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from throughput import device_facts, write_json
 
 from phymotion_jax import Motion, MotionBatch, MotionError, Report, load_motion, score
 from phymotion_jax.assets import demo_clips
+from phymotion_jax.bench.timing import device_facts, write_json
 from phymotion_jax.io import find_motion_files
 from phymotion_jax.presets import AXIS_NAMES, QUIRK_NAMES, REFERENCE, ReferencePreset
 from phymotion_jax.redteam import freeze

@@ -22,10 +22,10 @@ import tyro
 from jaxtyping import Float
 from red_team_cases import CLEAN, FREEZE, NOISES, Case, build, cases_of, longest, needs_met
 from red_team_tables import summary, tables
-from throughput import device_facts, write_json
 
 from phymotion_jax import Motion, MotionBatch, MotionError, PhyMotionError, load_motion, score
 from phymotion_jax.assets import demo_clips
+from phymotion_jax.bench.timing import device_facts, write_json
 from phymotion_jax.io import find_motion_files
 from phymotion_jax.presets import AXIS_NAMES, PRESET_NAMES, Preset, get_preset
 from phymotion_jax.redteam import LEVELS, VIOLATIONS, Violation

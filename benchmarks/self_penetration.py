@@ -15,10 +15,10 @@ from typing import Any
 import jax
 import numpy as np
 import tyro
-from throughput import device_facts, write_json
 
 from phymotion_jax import Humanoid, MotionBatch, Skin, load_motion, load_surface
 from phymotion_jax.assets import demo_clips
+from phymotion_jax.bench.timing import device_facts, write_json
 from phymotion_jax.body.pairs import describe_pairs
 from phymotion_jax.io import find_motion_files
 from phymotion_jax.parts.self_penetration import link_overlap

@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from throughput import demo_batch, device_facts, timed, write_json
 
+from phymotion_jax.bench.cases import demo_batch
+from phymotion_jax.bench.timing import device_facts, timed, write_json
 from phymotion_jax.body.skeleton import N_BODIES, PARENTS
 from phymotion_jax.body.surface import SurfaceModel, map_posed
 from phymotion_jax.body.surface_arrays import SurfaceArrays

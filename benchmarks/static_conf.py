@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from throughput import device_facts, write_json
 
 from phymotion_jax import Motion, MotionBatch, load_motion, score
+from phymotion_jax.bench.timing import device_facts, write_json
 from phymotion_jax.io import find_motion_files
 from phymotion_jax.redteam import violate
 

@@ -13,10 +13,10 @@ import jax
 import numpy as np
 import tyro
 from scipy.spatial.transform import Rotation
-from throughput import device_facts, write_json
 
 from phymotion_jax import Motion, MotionBatch, load_motion
 from phymotion_jax.assets import demo_clips
+from phymotion_jax.bench.timing import device_facts, write_json
 from phymotion_jax.io import find_motion_files
 from phymotion_jax.level import standing_plane
 from phymotion_jax.state import rest_padding

@@ -28,10 +28,10 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from scipy.spatial.transform import Rotation
-from throughput import device_facts, write_json
 
 from phymotion_jax import MotionBatch, load_motion, score
 from phymotion_jax.assets import demo_clips
+from phymotion_jax.bench.timing import device_facts, write_json
 from phymotion_jax.presets import PUBLISHED_NAMES
 
 FPS = 30.0

@@ -20,6 +20,7 @@ from phymotion_jax.options import (
     DONE,
     INTERRUPTED,
     PROGRAM,
+    Bench,
     ConvertBody,
     Explain,
     Score,
@@ -27,7 +28,7 @@ from phymotion_jax.options import (
     say,
 )
 
-Command = Score | Explain | ConvertBody
+Command = Score | Explain | ConvertBody | Bench
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,7 +78,9 @@ def _parse(argv: Sequence[str]) -> Command:
     except SystemExit as end:
         if end.code in (None, DONE):
             raise
-        command = [name for name in argv[:1] if name in ("score", "explain", "convert-body")]
+        command = [
+            name for name in argv[:1] if name in ("score", "explain", "convert-body", "bench")
+        ]
         help_of = " ".join([PROGRAM, *command, "--help"])
         raise UsageError(f"{_one_line(said.getvalue())}; see {help_of}") from None
 

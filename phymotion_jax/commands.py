@@ -30,6 +30,7 @@ from phymotion_jax.motion import Motion, MotionBatch
 from phymotion_jax.options import (
     DONE,
     SOME_FAILED,
+    Bench,
     ConvertBody,
     Explain,
     Options,
@@ -44,12 +45,16 @@ from phymotion_jax.summary import MAX_CLIPS_SHOWN, print_summary, progress
 from phymotion_jax.table import Row, Tally, open_table, partial_path, schema_of
 
 
-def run(command: Score | Explain | ConvertBody) -> int:
+def run(command: Score | Explain | ConvertBody | Bench) -> int:
     """Do what was asked; return the exit code."""
     if isinstance(command, Score):
         return run_score(command)
     if isinstance(command, ConvertBody):
         return run_convert_body(command)
+    if isinstance(command, Bench):
+        from phymotion_jax.bench.run import run_bench  # noqa: PLC0415  scoring needs none of it
+
+        return run_bench(command)
     return run_explain(command)
 
 

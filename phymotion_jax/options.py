@@ -133,6 +133,49 @@ class ConvertBody:
         """Nothing to check before the file is opened."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Time the scorer on this machine, on the demo clips: a table in Markdown on stdout."""
+
+    cases: Annotated[tuple[str, ...], _optional("CASE ...")] = ()
+    """What to time: a preset ("physical"), with another level of self-penetration ("physical,
+    none"; also capsule, hull, mesh), its contact and dynamic axes alone ("paper, two axes"), or
+    inverse dynamics alone ("dynamics, fused", "dynamics, mjx"). By default a choice of them."""
+    clips: Annotated[tuple[int, ...], arg(metavar="N ...")] = (64,)
+    """Clips in a call."""
+    frames: Annotated[tuple[int, ...], arg(metavar="N ...")] = (128,)
+    """Frames a clip."""
+    devices: Annotated[tuple[int, ...], arg(metavar="N ...")] = (1,)
+    """Devices over which the clips of a call are spread."""
+    runs: Annotated[int, arg(metavar="N")] = 10
+    """Timed runs of each."""
+    scored: Annotated[tuple[int, ...], _optional("N ...")] = ()
+    """Also score so many clips from the host's memory, a call of --clips after the other, and tell
+    the peak of memory after each: whether it grows."""
+    output: Annotated[Path | None, _optional("FILE", aliases=["-o"])] = None
+    """Write the results here too, as JSON."""
+    plot: Annotated[Path | None, _optional("FILE")] = None
+    """Draw them, as .png, .svg or .pdf. Needs matplotlib (the extra `bench`)."""
+    read: Annotated[Path | None, _optional("FILE")] = None
+    """Show and draw earlier results in place of measuring."""
+    notes: Annotated[str, _optional("TEXT")] = ""
+    """Free text for the JSON."""
+
+    def check(self) -> None:
+        """Refuse what cannot be timed, before anything slow happens."""
+        for flag in ("clips", "frames", "devices", "scored"):
+            for number in getattr(self, flag):
+                _require_positive(f"--{flag}", number)
+        if self.runs < 2:
+            raise UsageError(f"--runs is {self.runs}; 2 or more were wanted, for a spread")
+        for clips in self.clips:
+            for devices in self.devices:
+                if clips % devices:
+                    raise UsageError(
+                        f"--clips {clips} cannot be spread evenly over --devices {devices}"
+                    )
+
+
 def say(text: str) -> None:
     """One line to the user on stderr."""
     print(f"{PROGRAM}: {' '.join(text.split())}", file=sys.stderr)

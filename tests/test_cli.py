@@ -75,9 +75,9 @@ def test_help_is_light():
     code = """
 import sys
 from phymotion_jax.cli import main
-for argv in (["--help"], ["score", "--help"], ["explain", "--help"], ["convert-body", "--help"]):
+for command in ([], ["score"], ["explain"], ["convert-body"], ["bench"]):
     try:
-        main(argv)
+        main([*command, "--help"])
     except SystemExit as end:
         assert not end.code
 heavy = {"jax", "jaxlib", "numpy", "pyarrow", "mujoco", "flax"} & set(sys.modules)

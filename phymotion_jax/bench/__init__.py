@@ -1,0 +1,1 @@
+"""Benchmarks that people can run and quote: `phymotion-jax bench`."""

@@ -1,0 +1,134 @@
+"""Results: read back from JSON, and as tables in Markdown."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from phymotion_jax.options import UsageError
+
+_NEEDED = {"case": str, "clips": int, "frames": int, "frames_per_s": (int, float)}
+
+_TIMES = {
+    "case": "{case}",
+    "clips x frames": "{clips} x {frames}",
+    "devices": "{devices}",
+    "compile s": "{compile_s:.1f}",
+    "median ms": "{median_ms:.1f}",
+    "IQR ms": "{iqr_ms:.1f}",
+    "frames/s": "{frames_per_s:,.0f}",
+    "clips/s": "{clips_per_s:,.0f}",
+    "temporaries B a frame": "{temp_bytes_per_frame:,.0f}",
+    "program MB": "{program_mb:,.0f}",
+}
+_MEMORY = {
+    "case": "{case}",
+    "clips scored": "{scored:,}",
+    "in calls of": "{clips} x {frames}",
+    "clips/s": "{clips_per_s:,.0f}",
+    "peak MB": "{peak_mb:,.0f}",
+}
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """What an earlier run wrote with -o.
+
+    Raises:
+      UsageError: the file is missing or holds something else; names the field.
+    """
+    try:
+        results = json.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON: {error}") from error
+    if not isinstance(results, dict) or not isinstance(results.get("facts"), dict):
+        raise UsageError(f"{path}: no field 'facts'; results of `phymotion-jax bench` were wanted")
+    rows = results.get("rows")
+    if not isinstance(rows, list) or not rows:
+        raise UsageError(f"{path}: field 'rows' is {_kind(rows)}; a list of rows was wanted")
+    for i, row in enumerate(rows):
+        _check_row(path, i, row)
+    return {"memory": [], "errors": {}, "notes": ""} | results
+
+
+def _check_row(path: Path, i: int, row: Any) -> None:
+    if not isinstance(row, dict):
+        raise UsageError(f"{path}: rows[{i}] is {_kind(row)}; a row of fields was wanted")
+    for field, kind in _NEEDED.items():
+        if field == "frames_per_s" and "error" in row:
+            continue
+        if not isinstance(row.get(field), kind) or isinstance(row[field], bool):
+            raise UsageError(
+                f"{path}: rows[{i}], field {field!r} is {_kind(row.get(field))}; "
+                f"{'a name' if kind is str else 'a number'} was wanted"
+            )
+    row.setdefault("devices", 1)
+
+
+def _kind(value: Any) -> str:
+    return "missing" if value is None else type(value).__name__
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """Device and versions, a table of the times, and what else was measured."""
+    blocks = [", ".join(f"{k} {v}" for k, v in results["facts"].items())]
+    blocks.append(_table(_TIMES, results["rows"]))
+    if results["memory"]:
+        blocks.append(_table(_MEMORY, results["memory"]))
+    blocks.extend(filter(None, (_over_mjx(results["rows"]), _scaling(results["rows"]))))
+    blocks.extend(
+        f"{backend}: largest error against C MuJoCo {error:.1e} of the largest force"
+        for backend, error in results["errors"].items()
+    )
+    return "\n\n".join(blocks)
+
+
+def _table(columns: dict[str, str], rows: Sequence[dict[str, Any]]) -> str:
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(_cell(c, row) for c in columns.values()) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(template: str, row: dict[str, Any]) -> str:
+    """A figure; nothing where an older file has none, and why where the row has none."""
+    try:
+        return template.format(**row)
+    except KeyError:
+        return row["error"] if "error" in row and "frames_per_s" in template else ""
+
+
+def _over_mjx(rows: Sequence[dict[str, Any]]) -> str:
+    """How much faster the fused kernel is than vmapped MJX, call by call."""
+    lines = []
+    for call in dict.fromkeys((r["clips"], r["frames"], r["devices"]) for r in rows):
+        speed = _speeds(rows, *call)
+        if {"dynamics, fused", "dynamics, mjx"} <= speed.keys():
+            ratio = speed["dynamics, fused"] / speed["dynamics, mjx"]
+            lines.append(f"fused over mjx, {call[0]} x {call[1]} on {call[2]}: {ratio:.1f}x")
+    return "\n\n".join(lines)
+
+
+def _scaling(rows: Sequence[dict[str, Any]]) -> str:
+    """How much faster several devices are than one."""
+    lines = []
+    for row in (r for r in rows if r["devices"] > 1 and "error" not in r):
+        one = _speeds(rows, row["clips"], row["frames"], 1).get(row["case"])
+        if one:
+            times = row["frames_per_s"] / one
+            lines.append(
+                f"{row['case']}, {row['clips']} x {row['frames']}: {times:.2f} times one device on "
+                f"{row['devices']} ({times / row['devices']:.0%})"
+            )
+    return "\n\n".join(lines)
+
+
+def _speeds(
+    rows: Sequence[dict[str, Any]], clips: int, frames: int, devices: int
+) -> dict[str, float]:
+    call = (clips, frames, devices)
+    return {
+        r["case"]: r["frames_per_s"]
+        for r in rows
+        if (r["clips"], r["frames"], r["devices"]) == call and "error" not in r
+    }

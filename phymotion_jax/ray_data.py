@@ -1,0 +1,193 @@
+"""A data set scored on a Ray cluster: a scorer an actor, files by parts, one table. Extra `ray`.
+
+    python -m phymotion_jax.ray_data clips/ -o scores.parquet --actors 8 --gpus 1
+
+Every node has to see the files under the same paths, and to have this package installed. The
+cluster is the one that Ray finds (`RAY_ADDRESS`, or the node it runs on), else this machine.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tyro
+
+from phymotion_jax.dataset import FRAMES_PER_BATCH, score_files
+from phymotion_jax.errors import PhyMotionError
+from phymotion_jax.motion import Motion
+from phymotion_jax.options import BAD_INPUT, DONE, SOME_FAILED, Options, UsageError, say
+from phymotion_jax.scorer import Scorer
+from phymotion_jax.table import OutputError, partial_path, schema_of
+
+if TYPE_CHECKING:
+    from ray.data import Dataset  # pyright: ignore[reportMissingImports]  # an extra
+
+FILES_PER_PART = 1024
+"""Files that an actor scores at a time; a part that is lost with its actor is done again."""
+
+MakeScorer = Callable[[], Scorer]
+Load = Callable[[Path], Motion]
+
+
+def parts_of(paths: Sequence[Path], files_per_part: int = FILES_PER_PART) -> list[list[Path]]:
+    """Cut a list of files into the parts that are scored by themselves, in order."""
+    return [list(paths[i : i + files_per_part]) for i in range(0, len(paths), files_per_part)]
+
+
+def score_part(
+    paths: Sequence[Path], scorer: Scorer, load: Load, frames_per_batch: int = FRAMES_PER_BATCH
+) -> pa.Table:
+    """The rows of one part's files, in order.
+
+    Batches do not reach over parts, so that a part has the same numbers, to the last bit, wherever
+    and however often it is scored by machines of one kind.
+    """
+    rows = score_files(paths, scorer, load, frames_per_batch=frames_per_batch)
+    return pa.Table.from_pylist(list(rows), schema=schema_of(scorer.preset))
+
+
+def score_with_ray(
+    paths: Sequence[Path],
+    output: Path,
+    make_scorer: MakeScorer,
+    load: Load,
+    *,
+    files_per_part: int = FILES_PER_PART,
+    frames_per_batch: int = FRAMES_PER_BATCH,
+    actors: int = 1,
+    gpus: float = 0.0,
+    cpus: float = 1.0,
+) -> tuple[int, int]:
+    """Score files on a Ray cluster to one Parquet table, a row a file in the order given.
+
+    An actor that dies, with its process or its node, is started anew, and its part scored again:
+    the table has each row once. Where the run itself fails, what was done until then is beside
+    `output` as `*.partial.parquet`.
+
+    Args:
+      paths: one clip each, under names that every node knows.
+      output: the .parquet to write, on this machine.
+      make_scorer: gives an actor its scorer; pickled.
+      load: a path to its clip, or MotionError; pickled.
+      files_per_part: files scored at a time.
+      frames_per_batch: padded frames in one call of the scorer.
+      actors: scorers at work at once.
+      gpus: GPUs of each. For less than one, set XLA_PYTHON_CLIENT_MEM_FRACTION accordingly.
+      cpus: CPU cores that Ray sets aside for each.
+
+    Returns:
+      Rows written, and how many of them could be scored.
+
+    Raises:
+      UsageError: Ray is not installed, or `output` does not end in .parquet.
+      OutputError: nothing can be written there.
+      RayError: what stopped an actor, a batch beyond its memory say; Ray keeps its text alone.
+    """
+    data = _ray_data()
+    if output.suffix != ".parquet":
+        raise UsageError(f"cannot write {output}: a name that ends in .parquet was wanted")
+    schema = schema_of(make_scorer().preset)
+    parts = [[str(path) for path in part] for part in parts_of(paths, files_per_part)]
+    # A block a part: Ray's unit of work, and of what is done again.
+    rows = data.from_items([{"paths": part} for part in parts], override_num_blocks=len(parts))
+    scored = rows.map_batches(
+        _Actor,
+        fn_constructor_args=(make_scorer, load, frames_per_batch),
+        batch_size=1,
+        batch_format="pyarrow",
+        compute=data.ActorPoolStrategy(size=actors),
+        num_gpus=gpus,
+        num_cpus=cpus,
+    )
+    return _write(scored, output, schema)
+
+
+class _Actor:
+    """One scorer, whose programs are compiled once."""
+
+    def __init__(self, make_scorer: MakeScorer, load: Load, frames_per_batch: int):
+        self._score = partial(
+            score_part, scorer=make_scorer(), load=load, frames_per_batch=frames_per_batch
+        )
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        (part,) = batch["paths"].to_pylist()
+        return self._score([Path(path) for path in part])
+
+
+def _ray_data() -> Any:
+    """`ray.data`, with rows in order and a cluster to run on."""
+    try:
+        import ray  # noqa: PLC0415  # pyright: ignore[reportMissingImports]  # an extra
+        import ray.data  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise UsageError(
+            f'this needs Ray Data: pip install "phymotion-jax[ray]" ({error})'
+        ) from None
+    ray.init(ignore_reinit_error=True, log_to_driver=False)
+    ray.data.DataContext.get_current().execution_options.preserve_order = True
+    return ray.data
+
+
+def _write(scored: "Dataset", output: Path, schema: pa.Schema) -> tuple[int, int]:
+    partial_file, n_rows, n_scored = partial_path(str(output)), 0, 0
+    try:
+        with pq.ParquetWriter(partial_file, schema) as writer:
+            for table in scored.iter_batches(batch_size=None, batch_format="pyarrow"):
+                writer.write_table(table.cast(schema))
+                n_rows += len(table)
+                n_scored += sum(status == "ok" for status in table["status"].to_pylist())
+        partial_file.replace(output)
+    except OSError as error:
+        raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
+    return n_rows, n_scored
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Options):
+    """Score motion files, or folders of them, on a Ray cluster."""
+
+    paths: tyro.conf.Positional[tuple[Path, ...]]
+    """Files, and folders that are searched for files."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
+    """Table to write, .parquet."""
+    actors: int = 1
+    """Scorers at work at once."""
+    gpus: float = 0.0
+    """GPUs of each."""
+    cpus: float = 1.0
+    """CPU cores of each."""
+    files_per_part: int = FILES_PER_PART
+    """Files that one scores at a time."""
+
+
+def main(run: Run) -> int:
+    """Score; the exit codes of `phymotion-jax score`."""
+    from phymotion_jax.commands import _files, _loader, _scorer  # noqa: PLC0415  # draws bars
+
+    try:
+        run.check()
+        n_rows, n_scored = score_with_ray(
+            _files(run.paths),
+            run.output,
+            partial(_scorer, run),
+            _loader(run),
+            files_per_part=run.files_per_part,
+            actors=run.actors,
+            gpus=run.gpus,
+            cpus=run.cpus,
+        )
+    except PhyMotionError as error:
+        say(str(error))
+        return BAD_INPUT
+    say(f"scored {n_scored} of {n_rows} clips; table: {run.output}")
+    return DONE if n_scored == n_rows else SOME_FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(Run, description=__doc__)))

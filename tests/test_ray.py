@@ -1,0 +1,97 @@
+"""A run on a local Ray cluster gives the table of a local run, also where a worker dies."""
+
+import os
+import signal
+import sys
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from phymotion_jax.assets import demo_clips
+from phymotion_jax.errors import MotionError, PhyMotionError, Status
+from phymotion_jax.io import load_motion
+from phymotion_jax.options import UsageError
+from phymotion_jax.ray_data import parts_of, score_part, score_with_ray
+from phymotion_jax.scorer import Scorer
+
+FILES_PER_PART = 3
+MAKE = partial(Scorer, "reference")  # the quickest to compile
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """Two workers of one core each, whatever the machine has."""
+    found = pytest.importorskip("ray", reason="Ray (extra ray) is not installed")
+    pytest.importorskip("ray.data", reason="Ray Data (extra ray) is not installed")
+    found.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield found
+    found.shutdown()
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory):
+    """Demo clips, one that cannot be read, one that is missing: four parts and a short one."""
+    folder = tmp_path_factory.mktemp("clips")
+    (folder / "bad.npz").write_text("no clip")
+    return [*demo_clips()[:5], folder / "bad.npz", *demo_clips()[5:], folder / "gone.npz"]
+
+
+@pytest.fixture(scope="module")
+def local(paths):
+    scorer = MAKE()
+    return pa.concat_tables(
+        score_part(p, scorer, load_motion) for p in parts_of(paths, FILES_PER_PART)
+    )
+
+
+ANY_WARNING = pytest.mark.filterwarnings("ignore")  # Ray's own, of its own dependencies
+
+
+@ANY_WARNING
+def test_same_table_also_when_a_worker_dies(ray, paths, local, tmp_path):
+    """The one that loads the eighth clip first is killed there, with its part half loaded."""
+    victim, marker = paths[7], tmp_path / "killed"
+
+    def load(path):
+        if path == victim and not marker.exists():
+            marker.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return load_motion(path)
+
+    output = tmp_path / "scores.parquet"
+    run = partial(score_with_ray, paths, output, MAKE, load, files_per_part=FILES_PER_PART)
+    assert run(actors=2) == (len(paths), len(paths) - 2)
+    assert int(marker.read_text()) != os.getpid()  # killed it was, and it was an actor
+    assert pq.read_table(output).equals(local)  # to the last bit
+    assert not (tmp_path / "scores.partial.parquet").exists()
+
+
+@ANY_WARNING
+def test_failed_run_keeps_what_was_done(ray, paths, tmp_path):
+    """The first part is there to look at, and no table that looks whole."""
+
+    def load(path):
+        if path == paths[4]:
+            raise PhyMotionError("a surface is missing")
+        raise MotionError(Status.MISSING, "not looked for")
+
+    output = tmp_path / "scores.parquet"
+    with pytest.raises(ray.exceptions.RayError, match="a surface is missing"):
+        score_with_ray(paths, output, MAKE, load, files_per_part=FILES_PER_PART)
+    assert not output.exists()
+    done = pq.read_table(tmp_path / "scores.partial.parquet")
+    assert done["path"].to_pylist() == [str(path) for path in paths[:FILES_PER_PART]]
+
+
+def test_without_ray_it_says_what_to_install(monkeypatch, paths, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r'pip install "phymotion-jax\[ray\]"'):
+        score_with_ray(paths, tmp_path / "scores.parquet", MAKE, load_motion)
+
+
+def test_parts_are_in_order_and_whole(paths):
+    parts = parts_of(paths, 4)
+    assert [path for part in parts for path in part] == paths
+    assert {len(part) for part in parts[:-1]} == {4}
