@@ -24,7 +24,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import tyro
-from throughput import device_facts, work
+
+from phymotion_jax.bench.cases import work
+from phymotion_jax.bench.timing import device_facts
 
 STAGES = (
     ("body", ("from_betas", "batch_status", "rest_padding")),

@@ -25,9 +25,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tyro
-from throughput import device_facts
 
 from phymotion_jax.assets import demo_clips
+from phymotion_jax.bench.timing import device_facts
 
 
 @dataclass(frozen=True)

@@ -101,11 +101,11 @@ def link_motion(
             *(_rows(field, [parents[k] - before for k in here]) for field in done[-1])
         )
         own = [_rows(vec, here) for vec in (offset, quat, ang_vel, ang_acc)]
-        done.append(LinkMotion(*_barrier(tuple(_next_link(parent, *own)))))
+        done.append(LinkMotion(*_barrier(tuple(next_link(parent, *own)))))
     return tuple(done)
 
 
-def _next_link(
+def next_link(
     parent: LinkMotion, offset: Vec, quat: Quat, ang_vel: Vec, ang_acc: Vec
 ) -> LinkMotion:
     """Motion of links from their parents' and their own joint's."""
@@ -143,7 +143,7 @@ def inverse_dynamics(
     own = []
     for (start, stop), level in zip(levels(parents), motion, strict=True):
         body = [_rows(vec, list(range(start, stop))) for vec in (com, inertia)]
-        own.append(_own_wrench(level, mass[start:stop], *body))
+        own.append(_barrier(own_wrench(level, mass[start:stop], *body)))
     return carry_to_root(parents, motion, own)
 
 
@@ -211,7 +211,7 @@ def join_levels(parts: Sequence[tuple[Array, ...]]) -> Any:
     return tuple(jnp.concatenate(c, axis=0) for c in zip(*parts, strict=True))
 
 
-def _own_wrench(motion: LinkMotion, mass: Array, com: Vec, inertia: Sym) -> tuple[Vec, Vec]:
+def own_wrench(motion: LinkMotion, mass: Array, com: Vec, inertia: Sym) -> tuple[Vec, Vec]:
     """Force on each link and moment about its origin that its own motion needs, world axes."""
     arm = mat_vec(motion.rot, com)
     swing = cross(motion.ang_vel, cross(motion.ang_vel, arm))
@@ -219,8 +219,7 @@ def _own_wrench(motion: LinkMotion, mass: Array, com: Vec, inertia: Sym) -> tupl
     spin = mat_t_vec(motion.rot, motion.ang_vel)
     spin_acc = mat_t_vec(motion.rot, motion.ang_acc)
     turning = add(sym_vec(inertia, spin_acc), cross(spin, sym_vec(inertia, spin)))
-    moment = add(mat_vec(motion.rot, turning), cross(arm, force))
-    return _barrier((force, moment))
+    return force, add(mat_vec(motion.rot, turning), cross(arm, force))
 
 
 def _rows(vec: tuple[Array, ...], rows: list[int]) -> Any:

@@ -8,6 +8,7 @@ one mask with a hit of another in the same column, with no mask of the pairs.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -178,8 +179,11 @@ def _count(words: UInt32[Array, "W N"]) -> Int[Array, " N"]:
 
 def _column(total: Int[Array, " N"], rank: Int[Array, " K"]) -> tuple[Array, Array]:
     """Column of each rank, and the rank among that column's own."""
-    # Unrolled it is one GPU kernel, and not some 60 launches.
-    column = jnp.searchsorted(total, rank, side="right", method="scan_unrolled")
+    search = partial(jnp.searchsorted, side="right")
+    # Unrolled it is one GPU kernel, and not some 60 launches; a CPU compiles that for minutes.
+    column = jax.lax.platform_dependent(
+        *(total, rank), cpu=search, default=partial(search, method="scan_unrolled")
+    )
     column = jnp.minimum(column, total.shape[0] - 1).astype(jnp.int32)
     return column, rank - jnp.where(column > 0, total[column - 1], 0)
 

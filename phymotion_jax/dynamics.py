@@ -1,8 +1,8 @@
 """Inverse dynamics of a humanoid through one of two backends that give the same answer."""
 
 from collections.abc import Callable
-from functools import cache
-from typing import Literal, NamedTuple
+from functools import cache, partial
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,8 @@ from phymotion_jax.kernels.dynamics import (
     join_levels,
     link_motion,
 )
+from phymotion_jax.kernels.dynamics_frame import Body, Joints, dynamics_pallas
+from phymotion_jax.kernels.tree import Parents
 from phymotion_jax.kernels.vectors import Sym, unstack
 
 Backend = Literal["fused", "mjx"]
@@ -51,23 +53,40 @@ def dynamics(humanoid: Humanoid, joints: JointMotion, *, backend: Backend = "fus
     """
     if backend not in BACKENDS:
         raise UnknownNameError("dynamics backend", backend, BACKENDS)
+    mass = unstack(humanoid.mass[..., None])[0]
+    inertia = _symmetric(humanoid.inertia)
+    body = Body(unstack(humanoid.offset), mass, unstack(humanoid.com), inertia)
+    moved = Joints(joints.quat, joints.ang_vel, joints.ang_acc, joints.root_acc)
+    if backend == "fused":
+        return Dynamics(*_fused(humanoid.parents, body, moved))
+    motion, _ = _by_levels(humanoid.parents, body, moved)
+    return Dynamics(motion, _mjx_wrenches(humanoid, joints))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _fused(parents: Parents, body: Body, joints: Joints) -> tuple[LinkMotion, Wrenches]:
+    by_levels = partial(_by_levels, parents)
+    if joints.quat[0].dtype != jnp.float32:
+        return by_levels(body, joints)
+    pallas = partial(dynamics_pallas, parents, GRAVITY)
+    return jax.lax.platform_dependent(body, joints, cuda=pallas, default=by_levels)
+
+
+@_fused.defjvp
+def _fused_jvp(parents: Parents, primals: Any, tangents: Any) -> Any:
+    return jax.jvp(partial(_by_levels, parents), primals, tangents)
+
+
+def _by_levels(parents: Parents, body: Body, joints: Joints) -> tuple[LinkMotion, Wrenches]:
+    """As plain XLA."""
     levels = link_motion(
-        humanoid.parents,
-        unstack(humanoid.offset),
-        joints.quat,
-        joints.ang_vel,
-        joints.ang_acc,
+        *(parents, body.offset, joints.quat, joints.ang_vel, joints.ang_acc),
         root_acc=joints.root_acc,
         gravity=GRAVITY,
     )
-    if backend == "fused":
-        mass = unstack(humanoid.mass[..., None])[0]
-        body = (mass, unstack(humanoid.com), _symmetric(humanoid.inertia))
-        wrenches = inverse_dynamics(humanoid.parents, levels, *body)
-    else:
-        wrenches = _mjx_wrenches(humanoid, joints)
+    wrenches = inverse_dynamics(parents, levels, body.mass, body.com, body.inertia)
     fields = (join_levels([getattr(x, f) for x in levels]) for f in LinkMotion._fields)
-    return Dynamics(LinkMotion(*fields), wrenches)
+    return LinkMotion(*fields), wrenches
 
 
 def _symmetric(inertia: Array) -> Sym:

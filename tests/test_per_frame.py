@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from phymotion_jax.dynamics import GRAVITY, _by_levels
+from phymotion_jax.kernels.dynamics_frame import Body, Joints, dynamics_pallas
 from phymotion_jax.kernels.ground_forces import Contacts, solve_pallas, solve_xla
 from phymotion_jax.kernels.hull_search import Hulls, walk_pallas, walk_xla
 from phymotion_jax.kernels.per_frame import Memory, per_frame
@@ -16,6 +18,7 @@ from phymotion_jax.kernels.support import nearest_edge_pallas, nearest_edge_xla
 
 CLIPS, FRAMES = 3, 100  # no multiple of the 32 frames of a program
 ATOL_TWIST = 1e-4  # of the largest: sums in another order, through steps that amplify them
+ATOL_OF_LARGEST = 1e-5  # float32 sums in another order
 ATOL_NOISE = 1e-5  # of values of some units: float32 products, fused or not
 ATOL_M = 1e-5  # of depths of hulls decimetres large: a few roundings
 SAME_WALKS = 0.93  # share: roundings send walks on boxes to other faces; 0.92 are float64's
@@ -71,6 +74,26 @@ def test_ground_forces(rng):
     got = np.stack(jax.jit(partial(solve_pallas, interpret=True))(*inputs))
     assert np.abs(want).max() > 1.0
     np.testing.assert_allclose(got, want, atol=ATOL_TWIST * np.abs(want).max())
+
+
+@pytest.mark.parametrize("bodies", [1, CLIPS])
+def test_dynamics(bodies, rng):
+    """A tree of nine links, with bodies of their own and one for all."""
+    parents = (-1, 0, 0, 0, 1, 2, 2, 4, 4)
+
+    def some(n, *shape):
+        return tuple(jnp.asarray(rng.normal(size=(9, *shape)), jnp.float32) for _ in range(n))
+
+    own = (bodies, 1)
+    body = Body(some(3, *own), abs(some(1, *own)[0]), some(3, *own), some(6, *own))  # pyright: ignore
+    quat = some(4, CLIPS, FRAMES)
+    size = sum(c * c for c in quat) ** 0.5
+    quat, rates = tuple(c / size for c in quat), [some(3, CLIPS, FRAMES) for _ in range(2)]
+    joints = Joints(quat, *rates, arrays(rng, 1))  # pyright: ignore[reportArgumentType]
+    want = jax.jit(partial(_by_levels, parents))(body, joints)
+    got = jax.jit(partial(dynamics_pallas, parents, GRAVITY, interpret=True))(body, joints)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, atol=ATOL_OF_LARGEST * np.abs(b).max())
 
 
 def test_low_pass(rng):

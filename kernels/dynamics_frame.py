@@ -1,0 +1,137 @@
+"""Kinematics and inverse dynamics of a frame as one GPU kernel: a loop over the links, and back.
+
+The same arithmetic as in `dynamics`, link by link instead of level by level. What a link leaves to
+its children and its parent lies in the results, where the thread that wrote it finds it again.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from phymotion_jax.kernels.dynamics import LinkMotion, Wrenches, next_link, own_wrench
+from phymotion_jax.kernels.per_frame import Memory, per_frame
+from phymotion_jax.kernels.tree import Parents
+from phymotion_jax.kernels.vectors import (
+    Quat,
+    Sym,
+    Vec,
+    add,
+    cross,
+    mat_t_vec,
+    mat_vec,
+    quat_to_mat,
+    sub,
+)
+
+_FIELDS = (9, 3, 3, 3, 3, 3, 3)
+"""Components of the five fields of `LinkMotion`, then of the moment and the force."""
+
+_MOMENT, _FORCE = 21, 24
+"""First component of each."""
+
+
+class Body(NamedTuple):
+    """Links of one body, or of one a clip: ``(L, B or 1, 1)``."""
+
+    offset: Vec
+    """Origin in the parent's axes, in metres."""
+
+    mass: Array
+    """In kg."""
+
+    com: Vec
+    """Centre of mass in the link's axes."""
+
+    inertia: Sym
+    """About the centre of mass in the link's axes, in kg·m²."""
+
+
+class Joints(NamedTuple):
+    """What moves: ``(L, B, T)``, and ``(1, B, T)`` for the root."""
+
+    quat: Quat
+    ang_vel: Vec
+    ang_acc: Vec
+    root_acc: Vec
+
+
+def dynamics_pallas(
+    parents: Parents,
+    gravity: tuple[float, float, float],
+    body: Body,
+    joints: Joints,
+    *,
+    interpret: bool = False,
+) -> tuple[LinkMotion, Wrenches]:
+    """`link_motion` and `inverse_dynamics` of all links. Arguments as for these."""
+    n_links, own = len(parents), body.mass.shape[1]
+    clip = jnp.arange(own, dtype=jnp.int32)[None, :, None]
+
+    def program(memory: Memory) -> None:
+        clip = memory.rows(11, 0)
+
+        def constants(k: Any) -> Body:
+            found = [memory.look_up(1 + c, k * own + clip) for c in range(13)]
+            offset, com, inertia = (tuple(found[a:b]) for a, b in ((0, 3), (4, 7), (7, 13)))
+            return Body(offset, found[3], com, inertia)  # pyright: ignore[reportArgumentType]
+
+        def joint(k: Any) -> tuple[Quat, Vec, Vec]:
+            found = [memory.rows(c, k) for c in range(10)]
+            return tuple(found[:4]), tuple(found[4:7]), tuple(found[7:])  # pyright: ignore
+
+        def load(first: int, count: int, k: Any) -> Any:
+            return tuple(memory.result(first + c, k) for c in range(count))
+
+        def motion_of(k: Any) -> LinkMotion:
+            starts = (0, 9, 12, 15, 18)
+            return LinkMotion(*(load(s, n, k) for s, n in zip(starts, _FIELDS, strict=False)))
+
+        def store(first: int, values: Any, k: Any) -> None:
+            for c, value in enumerate(values):
+                memory.store(first + c, k, value)
+
+        def keep(k: Any, motion: LinkMotion, link: Body) -> None:
+            store(0, [c for field in motion for c in field], k)
+            force, moment = own_wrench(motion, link.mass, link.com, link.inertia)
+            store(_MOMENT, moment, k)
+            store(_FORCE, force, k)
+
+        def outwards(k: Any, done: Any) -> Any:
+            link, parent = constants(k), motion_of(memory.look_up(0, k))
+            keep(k, next_link(parent, link.offset, *joint(k)), link)
+            return done
+
+        def inwards(step: Any, done: Any) -> Any:
+            k = n_links - 1 - step
+            parent = memory.look_up(0, k)
+            force, moment = load(_FORCE, 3, k), load(_MOMENT, 3, k)
+            arm = sub(load(9, 3, k), load(9, 3, parent))
+            store(_MOMENT, add(load(_MOMENT, 3, parent), moment, cross(arm, force)), parent)
+            store(_FORCE, add(load(_FORCE, 3, parent), force), parent)
+            store(_MOMENT, mat_t_vec(load(0, 9, k), moment), k)
+            return done
+
+        quat, ang_vel, ang_acc = joint(0)
+        rot, zero = quat_to_mat(quat), jnp.zeros_like(quat[0])
+        acc = tuple(memory.rows(10, k) - g for k, g in enumerate(gravity))
+        spin = mat_vec(rot, ang_vel), mat_vec(rot, ang_acc)
+        root = LinkMotion(rot, (zero, zero, zero), *spin, acc)  # pyright: ignore
+        keep(0, root, constants(0))
+        jax.lax.fori_loop(1, n_links, outwards, 0)
+        jax.lax.fori_loop(0, n_links - 1, inwards, 0)
+        store(_MOMENT, mat_t_vec(rot, load(_MOMENT, 3, 0)), 0)
+
+    arrays = (*joints.quat, *joints.ang_vel, *joints.ang_acc)
+    arrays = (*arrays, jnp.concatenate(joints.root_acc), clip)
+    upwards = jnp.array([max(p, 0) for p in parents], jnp.int32)
+    tables = (upwards, *(c.reshape(-1) for c in jax.tree.leaves(body)))
+    results = [(n_links, jnp.float32)] * sum(_FIELDS)
+    found = per_frame(program, arrays, results, tables=tables, interpret=interpret)
+    parts, start = [], 0
+    for count in _FIELDS:
+        parts.append(tuple(found[start : start + count]))
+        start += count
+    *motion, moment, force = parts
+    return LinkMotion(*motion), Wrenches(moment, tuple(c[:1] for c in force))  # pyright: ignore
