@@ -1,5 +1,6 @@
 """Pictures of the results, by matplotlib (extra `bench`)."""
 
+import math
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -95,6 +96,7 @@ def _all_cases(axes: "Axes", rows: Rows) -> None:
     best = [
         max((r for r in rows if r["case"] == c), key=lambda r: r["frames_per_s"]) for c in cases
     ]
+    middle = math.sqrt(math.prod(f(r["frames_per_s"] for r in best) for f in (min, max)))
     for i, call in enumerate([] if many else calls):
         mine = [r for r in rows if _call(r) == call]
         places = [cases.index(r["case"]) for r in mine]
@@ -104,8 +106,10 @@ def _all_cases(axes: "Axes", rows: Rows) -> None:
         if many:
             axes.plot(row["frames_per_s"], place, **_look(0))
         text = _short(row["frames_per_s"]) + (f" ({_name(_call(row))})" if many else "")
-        where = {"xytext": (9, 0), "textcoords": "offset points", "va": "center"}
-        axes.annotate(text, (row["frames_per_s"], place), fontsize=8, **where)
+        left = many and row["frames_per_s"] > middle
+        where: Any = {"xytext": (-9 if left else 9, 0), "ha": "right" if left else "left"}
+        where |= {"textcoords": "offset points", "va": "center", "fontsize": 8}
+        axes.annotate(text, (row["frames_per_s"], place), **where)
     axes.set_yticks(range(len(cases)), cases)
     axes.set_ylim(len(cases) - 0.4, -0.6)
     axes.margins(x=0.4 if many else 0.15)
@@ -133,7 +137,7 @@ def _against(axes: "Axes", rows: Rows, key: str) -> None:
     axes.set_xlabel(_CALL[key] + (" (dotted: in proportion)" if key == "devices" else ""))
     axes.set_ylabel("frames/s")
     axes.grid(alpha=0.3)
-    same = (f"{rows[0][k]:,} {label}" for k, label in _CALL.items() if k != key)
+    same = (f"{label}: {rows[0][k]:,}" for k, label in _CALL.items() if k != key)
     _legend(axes, "\n".join(same))
 
 
