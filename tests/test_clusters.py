@@ -28,7 +28,8 @@ def test_two_processes_score_in_one_call():
 
 
 def test_shell_snippets_parse():
-    assert len(scripts := snippets("bash")) >= 3
+    scripts = snippets("bash")
+    assert len(scripts) >= 3
     for script in scripts:
         done = subprocess.run(
             ["bash", "-n"], input=script, capture_output=True, text=True, check=False
