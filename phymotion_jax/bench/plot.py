@@ -130,10 +130,7 @@ def _against(axes: "Axes", rows: Rows, key: str) -> None:
             ideal = [rates[0] * n / sizes[0] for n in sizes]
             axes.plot(sizes, ideal, color=_look(i)["color"], linestyle=":", linewidth=1)
     _rates([r["frames_per_s"] for r in rows], axes.set_yscale, axes.yaxis)
-    sizes = sorted({r[key] for r in rows})
-    axes.set_xscale("log")
-    axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
-    axes.set_xticks([], minor=True)
+    _sizes(axes, rows, key)
     axes.set_xlabel(_CALL[key] + (" (dotted: in proportion)" if key == "devices" else ""))
     axes.set_ylabel("frames/s")
     axes.grid(alpha=0.3)
@@ -161,7 +158,7 @@ def _memory(axes: "Axes", memory: Rows) -> None:
         axes.plot(
             [r["scored"] for r in mine], [r["peak_mb"] for r in mine], label=label, **_look(i)
         )
-    axes.set_xscale("log")
+    _sizes(axes, memory, "scored")
     axes.set_ylim(0, 1.15 * max(r["peak_mb"] for r in memory))
     axes.set_xlabel("clips scored")
     axes.set_ylabel("peak of memory, MB")
@@ -187,6 +184,14 @@ def _rates(rates: list[float], set_scale: Callable[..., None], axis: "Axis") -> 
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if near else (1.0,)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda number, _: _short(number))
+
+
+def _sizes(axes: "Axes", rows: Rows, key: str) -> None:
+    """A log axis with a tick for each size, and no others."""
+    sizes = sorted({r[key] for r in rows})
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    axes.set_xticks([], minor=True)
 
 
 def _legend(axes: "Axes", title: str | None) -> None:
