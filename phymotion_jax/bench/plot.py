@@ -10,8 +10,8 @@ from phymotion_jax.options import UsageError
 from phymotion_jax.table import OutputError
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
+    from matplotlib.axes import Axes  # pyright: ignore[reportMissingImports]
+    from matplotlib.axis import Axis  # pyright: ignore[reportMissingImports]
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#7f7f7f")
 """Okabe and Ito's, which people with any kind of colour vision tell apart."""
@@ -46,7 +46,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
       OutputError: nothing can be written there.
     """
     require_matplotlib(path)
-    from matplotlib.figure import Figure  # noqa: PLC0415  # an extra, and slow to import
+    from matplotlib.figure import Figure  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
     rows = [row for row in results["rows"] if "error" not in row]
     if not rows:
@@ -177,7 +177,7 @@ def _look(i: int) -> dict[str, Any]:
 
 def _rates(rates: list[float], set_scale: Callable[..., None], axis: "Axis") -> None:
     """A log axis; within one decade or so with ticks at 2 and 5 times powers of ten as well."""
-    from matplotlib.ticker import LogLocator, NullLocator  # noqa: PLC0415  # an extra
+    from matplotlib.ticker import LogLocator, NullLocator  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
     set_scale("log")
     near = max(rates) < 100.0 * min(rates)
