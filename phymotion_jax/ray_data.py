@@ -26,8 +26,9 @@ from phymotion_jax.table import open_table, schema_of
 if TYPE_CHECKING:
     from ray.data import Dataset  # pyright: ignore[reportMissingImports]  # an extra
 
-FILES_PER_PART = 1024
-"""Files that an actor scores at a time; a part that is lost with its actor is done again."""
+FILES_PER_PART = 4096
+"""Files that an actor scores at a time, as in a folder of parts; one that dies has its part done
+again."""
 
 MakeScorer = Callable[[], Scorer]
 Load = Callable[[Path], Motion]
