@@ -14,21 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import tyro
 
 from phymotion_jax.dataset import FRAMES_PER_BATCH, score_files
-from phymotion_jax.errors import PhyMotionError
+from phymotion_jax.errors import PhyMotionError, Status
 from phymotion_jax.motion import Motion
 from phymotion_jax.options import BAD_INPUT, DONE, SOME_FAILED, Options, UsageError, say
 from phymotion_jax.scorer import Scorer
-from phymotion_jax.table import OutputError, partial_path, schema_of
+from phymotion_jax.table import open_table, schema_of
 
 if TYPE_CHECKING:
     from ray.data import Dataset  # pyright: ignore[reportMissingImports]  # an extra
 
-FILES_PER_PART = 1024
-"""Files that an actor scores at a time; a part that is lost with its actor is done again."""
+FILES_PER_PART = 4096
+"""Files that an actor scores at a time, as in a folder of parts; one that dies has its part done
+again."""
 
 MakeScorer = Callable[[], Scorer]
 Load = Callable[[Path], Motion]
@@ -53,7 +53,7 @@ def score_part(
 
 def score_with_ray(
     paths: Sequence[Path],
-    output: Path,
+    output: str,
     make_scorer: MakeScorer,
     load: Load,
     *,
@@ -63,15 +63,15 @@ def score_with_ray(
     gpus: float = 0.0,
     cpus: float = 1.0,
 ) -> tuple[int, int]:
-    """Score files on a Ray cluster to one Parquet table, a row a file in the order given.
+    """Score files on a Ray cluster to one table, a row a file in the order given.
 
     An actor that dies, with its process or its node, is started anew, and its part scored again:
     the table has each row once. Where the run itself fails, what was done until then is beside
-    `output` as `*.partial.parquet`.
+    `output`, as a table called `*.partial.*`.
 
     Args:
       paths: one clip each, under names that every node knows.
-      output: the .parquet to write, on this machine.
+      output: .parquet, .csv or .jsonl to write, on this machine.
       make_scorer: gives an actor its scorer; pickled.
       load: a path to its clip, or MotionError; pickled.
       files_per_part: files scored at a time.
@@ -84,13 +84,11 @@ def score_with_ray(
       Rows written, and how many of them could be scored.
 
     Raises:
-      UsageError: Ray is not installed, or `output` does not end in .parquet.
-      OutputError: nothing can be written there.
+      UsageError: Ray is not installed.
+      OutputError: the ending is unknown, or nothing can be written there.
       RayError: what stopped an actor, a batch beyond its memory say; Ray keeps its text alone.
     """
     data = _ray_data()
-    if output.suffix != ".parquet":
-        raise UsageError(f"cannot write {output}: a name that ends in .parquet was wanted")
     schema = schema_of(make_scorer().preset)
     parts = [[str(path) for path in part] for part in parts_of(paths, files_per_part)]
     # A block a part: Ray's unit of work, and of what is done again.
@@ -134,17 +132,14 @@ def _ray_data() -> Any:
     return ray.data
 
 
-def _write(scored: "Dataset", output: Path, schema: pa.Schema) -> tuple[int, int]:
-    partial_file, n_rows, n_scored = partial_path(str(output)), 0, 0
-    try:
-        with pq.ParquetWriter(partial_file, schema) as writer:
-            for table in scored.iter_batches(batch_size=None, batch_format="pyarrow"):
-                writer.write_table(table.cast(schema))
-                n_rows += len(table)
-                n_scored += sum(status == "ok" for status in table["status"].to_pylist())
-        partial_file.replace(output)
-    except OSError as error:
-        raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
+def _write(scored: "Dataset", output: str, schema: pa.Schema) -> tuple[int, int]:
+    n_rows = n_scored = 0
+    with open_table(output, schema) as add:
+        for part in scored.iter_batches(batch_size=None, batch_format="pyarrow"):
+            for row in part.to_pylist():
+                add(row)
+                n_rows += 1
+                n_scored += row["status"] == Status.OK.label
     return n_rows, n_scored
 
 
@@ -154,8 +149,8 @@ class Run(Options):
 
     paths: tyro.conf.Positional[tuple[Path, ...]]
     """Files, and folders that are searched for files."""
-    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
-    """Table to write, .parquet."""
+    output: Annotated[str, tyro.conf.arg(aliases=["-o"], metavar="FILE")]
+    """Table to write: .parquet, .csv or .jsonl."""
     actors: int = 1
     """Scorers at work at once."""
     gpus: float = 0.0

@@ -209,7 +209,7 @@ def test_frames_per_batch_arrives(scorers, clips, capsys):
         (["score", "CLIPS", "--fsp", "3"], "perhaps you meant --fps F; see phymotion-jax score"),
         (["explain"], "Missing from phymotion-jax explain: CLIP"),
         (["frobnicate"], "Unrecognized options: frobnicate; see phymotion-jax --help"),
-        ([], "Expected one of {score, explain, convert-body}"),
+        ([], "Expected one of {score, explain, convert-body, bench}"),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
 )

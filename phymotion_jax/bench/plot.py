@@ -1,5 +1,6 @@
 """Pictures of the results, by matplotlib (extra `bench`)."""
 
+import math
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,8 +10,8 @@ from phymotion_jax.options import UsageError
 from phymotion_jax.table import OutputError
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
+    from matplotlib.axes import Axes  # pyright: ignore[reportMissingImports]
+    from matplotlib.axis import Axis  # pyright: ignore[reportMissingImports]
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#7f7f7f")
 """Okabe and Ito's, which people with any kind of colour vision tell apart."""
@@ -45,7 +46,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
       OutputError: nothing can be written there.
     """
     require_matplotlib(path)
-    from matplotlib.figure import Figure  # noqa: PLC0415  # an extra, and slow to import
+    from matplotlib.figure import Figure  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
     rows = [row for row in results["rows"] if "error" not in row]
     if not rows:
@@ -95,6 +96,7 @@ def _all_cases(axes: "Axes", rows: Rows) -> None:
     best = [
         max((r for r in rows if r["case"] == c), key=lambda r: r["frames_per_s"]) for c in cases
     ]
+    middle = math.sqrt(math.prod(f(r["frames_per_s"] for r in best) for f in (min, max)))
     for i, call in enumerate([] if many else calls):
         mine = [r for r in rows if _call(r) == call]
         places = [cases.index(r["case"]) for r in mine]
@@ -104,8 +106,10 @@ def _all_cases(axes: "Axes", rows: Rows) -> None:
         if many:
             axes.plot(row["frames_per_s"], place, **_look(0))
         text = _short(row["frames_per_s"]) + (f" ({_name(_call(row))})" if many else "")
-        where = {"xytext": (9, 0), "textcoords": "offset points", "va": "center"}
-        axes.annotate(text, (row["frames_per_s"], place), fontsize=8, **where)
+        left = many and row["frames_per_s"] > middle
+        where: Any = {"xytext": (-9 if left else 9, 0), "ha": "right" if left else "left"}
+        where |= {"textcoords": "offset points", "va": "center", "fontsize": 8}
+        axes.annotate(text, (row["frames_per_s"], place), **where)
     axes.set_yticks(range(len(cases)), cases)
     axes.set_ylim(len(cases) - 0.4, -0.6)
     axes.margins(x=0.4 if many else 0.15)
@@ -126,14 +130,11 @@ def _against(axes: "Axes", rows: Rows, key: str) -> None:
             ideal = [rates[0] * n / sizes[0] for n in sizes]
             axes.plot(sizes, ideal, color=_look(i)["color"], linestyle=":", linewidth=1)
     _rates([r["frames_per_s"] for r in rows], axes.set_yscale, axes.yaxis)
-    sizes = sorted({r[key] for r in rows})
-    axes.set_xscale("log")
-    axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
-    axes.set_xticks([], minor=True)
+    _sizes(axes, rows, key)
     axes.set_xlabel(_CALL[key] + (" (dotted: in proportion)" if key == "devices" else ""))
     axes.set_ylabel("frames/s")
     axes.grid(alpha=0.3)
-    same = (f"{rows[0][k]:,} {label}" for k, label in _CALL.items() if k != key)
+    same = (f"{label}: {rows[0][k]:,}" for k, label in _CALL.items() if k != key)
     _legend(axes, "\n".join(same))
 
 
@@ -157,7 +158,7 @@ def _memory(axes: "Axes", memory: Rows) -> None:
         axes.plot(
             [r["scored"] for r in mine], [r["peak_mb"] for r in mine], label=label, **_look(i)
         )
-    axes.set_xscale("log")
+    _sizes(axes, memory, "scored")
     axes.set_ylim(0, 1.15 * max(r["peak_mb"] for r in memory))
     axes.set_xlabel("clips scored")
     axes.set_ylabel("peak of memory, MB")
@@ -176,13 +177,21 @@ def _look(i: int) -> dict[str, Any]:
 
 def _rates(rates: list[float], set_scale: Callable[..., None], axis: "Axis") -> None:
     """A log axis; within one decade or so with ticks at 2 and 5 times powers of ten as well."""
-    from matplotlib.ticker import LogLocator, NullLocator  # noqa: PLC0415  # an extra
+    from matplotlib.ticker import LogLocator, NullLocator  # noqa: PLC0415  # pyright: ignore[reportMissingImports]
 
     set_scale("log")
     near = max(rates) < 100.0 * min(rates)
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if near else (1.0,)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda number, _: _short(number))
+
+
+def _sizes(axes: "Axes", rows: Rows, key: str) -> None:
+    """A log axis with a tick for each size, and no others."""
+    sizes = sorted({r[key] for r in rows})
+    axes.set_xscale("log")
+    axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    axes.set_xticks([], minor=True)
 
 
 def _legend(axes: "Axes", title: str | None) -> None:

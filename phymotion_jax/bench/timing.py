@@ -36,7 +36,9 @@ def device_facts() -> dict[str, str]:
             facts[package] = version(package)
         except PackageNotFoundError:
             continue
-    command = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    program = Path(sys.argv[0])
+    module = ["python", "-m", program.parent.name] if program.stem == "__main__" else [program.name]
+    command = [*module, *sys.argv[1:]]
     return facts | {
         "python": platform.python_version(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -73,8 +75,8 @@ def timed(
 
     Returns:
       `trace_s` and `compile_s`; `median_ms` and `iqr_ms` of the runs; `frames_per_s`; and memory:
-      `temp_bytes_per_frame` between inputs and outputs, `program_mb` of all three (each device's
-      own share), `peak_mb` since the process began.
+      `temp_bytes_per_frame` between inputs and outputs, `program_mb` of all three on each device,
+      `peak_mb` since the process began.
     """
     start = time.perf_counter()
     lowered = jax.jit(function).lower(*arguments)
@@ -95,12 +97,17 @@ def timed(
         "median_ms": 1e3 * median,
         "iqr_ms": 1e3 * (high - low),
         "frames_per_s": count / median,
-        **_memory(compiled, count),
+        **_memory(compiled, count / _devices(arguments)),
         "peak_mb": peak_bytes() / 1e6,
     }
 
 
-def _memory(compiled: jax.stages.Compiled, count: int) -> dict[str, float]:
+def _devices(arguments: tuple[Any, ...]) -> int:
+    arrays = (x for x in jax.tree.leaves(arguments) if isinstance(x, jax.Array))
+    return max((len(x.sharding.device_set) for x in arrays), default=1)
+
+
+def _memory(compiled: jax.stages.Compiled, count: float) -> dict[str, float]:
     found = compiled.memory_analysis()
     if found is None:
         return {}
