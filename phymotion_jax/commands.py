@@ -15,10 +15,10 @@ from phymotion_jax.body.skin import Skin
 from phymotion_jax.body.surface_files import load_surface
 from phymotion_jax.dataset import (
     CLIPS_PER_PART,
-    FRAMES_PER_BATCH,
     Clock,
     Plan,
     Settings,
+    default_frames,
     score_files,
     score_parts,
     unfinished_parts,
@@ -84,7 +84,7 @@ def _to_table(
         write = stack.enter_context(open_table(command.output, schema_of(scorer.preset)))
     rows = score_files(
         *(paths, scorer, _loader(command)),
-        frames_per_batch=command.frames_per_batch or FRAMES_PER_BATCH,
+        frames_per_batch=command.frames_per_batch,
         on_step=stack.enter_context(progress(len(paths), clock)),
         clock=clock,
         workers=command.workers,
@@ -103,7 +103,7 @@ def _to_folder(
     folder, shard = command.folder, shard_of(command.shard or "0/1")
     assert folder is not None
     plan = Plan(paths, command.clips_per_part or CLIPS_PER_PART, shard)
-    frames = command.frames_per_batch or FRAMES_PER_BATCH
+    frames = command.frames_per_batch or default_frames()
     settings: Settings = {"version": __version__, "clips": len(paths), "listing": plan.listing}
     settings |= {"clips_per_part": plan.clips_per_part, "frames_per_batch": frames}
     names = (field.name for field in fields(Options))

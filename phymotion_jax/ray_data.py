@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pyarrow as pa
 import tyro
 
-from phymotion_jax.dataset import FRAMES_PER_BATCH, score_files
+from phymotion_jax.dataset import score_files
 from phymotion_jax.errors import PhyMotionError, Status
 from phymotion_jax.motion import Motion
 from phymotion_jax.options import BAD_INPUT, DONE, SOME_FAILED, Options, UsageError, say
@@ -40,7 +40,7 @@ def parts_of(paths: Sequence[Path], files_per_part: int = FILES_PER_PART) -> lis
 
 
 def score_part(
-    paths: Sequence[Path], scorer: Scorer, load: Load, frames_per_batch: int = FRAMES_PER_BATCH
+    paths: Sequence[Path], scorer: Scorer, load: Load, frames_per_batch: int | None = None
 ) -> pa.Table:
     """The rows of one part's files, in order.
 
@@ -58,7 +58,7 @@ def score_with_ray(
     load: Load,
     *,
     files_per_part: int = FILES_PER_PART,
-    frames_per_batch: int = FRAMES_PER_BATCH,
+    frames_per_batch: int | None = None,
     actors: int = 1,
     gpus: float = 0.0,
     cpus: float = 1.0,
@@ -108,7 +108,7 @@ def score_with_ray(
 class _Actor:
     """One scorer, whose programs are compiled once."""
 
-    def __init__(self, make_scorer: MakeScorer, load: Load, frames_per_batch: int):
+    def __init__(self, make_scorer: MakeScorer, load: Load, frames_per_batch: int | None):
         self._score = partial(
             score_part, scorer=make_scorer(), load=load, frames_per_batch=frames_per_batch
         )

@@ -89,7 +89,7 @@ def test_dynamics(bodies, rng):
     quat = some(4, CLIPS, FRAMES)
     size = sum(c * c for c in quat) ** 0.5
     quat, rates = tuple(c / size for c in quat), [some(3, CLIPS, FRAMES) for _ in range(2)]
-    joints = Joints(quat, *rates, arrays(rng, 1))  # pyright: ignore[reportArgumentType]
+    joints = Joints(quat, rates[0], rates[1], arrays(rng, 1))  # pyright: ignore
     want = jax.jit(partial(_by_levels, parents))(body, joints)
     got = jax.jit(partial(dynamics_pallas, parents, GRAVITY, interpret=True))(body, joints)
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):

@@ -1,8 +1,8 @@
 """Many files through one scorer: to one table, or to a folder of parts that can be resumed."""
 
 from phymotion_jax.dataset.batches import (
-    FRAMES_PER_BATCH,
     DeviceMemoryError,
+    default_frames,
     score_files,
     score_loaded,
 )
@@ -13,12 +13,12 @@ from phymotion_jax.dataset.runner import score_parts, unfinished_parts
 
 __all__ = [
     "CLIPS_PER_PART",
-    "FRAMES_PER_BATCH",
     "Clock",
     "DeviceMemoryError",
     "Plan",
     "Settings",
     "Step",
+    "default_frames",
     "load_ahead",
     "score_files",
     "score_loaded",
