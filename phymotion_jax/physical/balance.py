@@ -1,5 +1,6 @@
 """Where the ground's force would have to enter, and how far that is from what stands there."""
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -29,7 +30,9 @@ def imbalance(state: State, touch: Float[Array, "P B T"]) -> Float[Array, "B T"]
     x, y = hull_offset(cop, state.points[:2], touches)
     load = jnp.where(jnp.any(touches, axis=0) & (up > _HELD_BW), up, 0.0)
     window = (state.mask, state.fps, _FALL_S)
-    x, y, load = (moving_sum(c, *window) for c in (load * x, load * y, load))
+    # Stored: else XLA works out what is summed anew for each end of a window.
+    parts = jax.lax.optimization_barrier((load * x, load * y, load))
+    x, y, load = (moving_sum(c, *window) for c in parts)
     # The small load keeps one frame's touch from standing for the whole window.
     return norm((x, y, jnp.zeros_like(x))) / (load + 0.1 * _FALL_S * state.fps)
 
