@@ -64,12 +64,30 @@ def hull_offset(query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]) -> Ve
 
     Zero inside, and where nothing touches. Arguments, method and gradient as for `hull_distance`.
     """
-    fixed = jax.lax.stop_gradient((query, points))
-    a, b, share, inside = _nearest_edge(*fixed, touching)
+    return _offset(query, points, touching)
+
+
+@jax.custom_jvp
+def _offset(query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]) -> Vec2:
+    a, b, share, inside = _nearest_edge(query, points, touching)
     outside = jnp.any(touching, axis=0) & ~inside
-    ax, ay = _relative(query, points, a.row, outside)
-    bx, by = _relative(query, points, b.row, outside)
-    return share * ax + (1.0 - share) * bx, share * ay + (1.0 - share) * by
+    x, y = share * a.x + (1.0 - share) * b.x, share * a.y + (1.0 - share) * b.y
+    return jnp.where(outside, x, 0.0), jnp.where(outside, y, 0.0)
+
+
+@_offset.defjvp
+def _offset_jvp(primals: tuple, tangents: tuple) -> tuple[Vec2, Vec2]:
+    query, points, touching = primals
+    a, b, share, inside = _nearest_edge(query, points, touching)
+    outside = jnp.any(touching, axis=0) & ~inside
+
+    def between(query: Vec2, points: Vec2) -> Vec2:
+        """The corners looked up, so that they have a slope, at shares that are held."""
+        ax, ay = _relative(query, points, a.row, outside)
+        bx, by = _relative(query, points, b.row, outside)
+        return share * ax + (1.0 - share) * bx, share * ay + (1.0 - share) * by
+
+    return jax.jvp(between, (query, points), tangents[:2])
 
 
 def _nearest_edge(
