@@ -66,7 +66,8 @@ class Score(Options):
     """Score motion files or folders of them: a row a clip. Without any, the demo clips."""
 
     paths: Annotated[Positional[tuple[Path, ...]], _optional("[PATH ...]")] = ()
-    """Files, tar files of them, and folders that are searched for both."""
+    """Files, tar files of them, Parquet files with a clip a row, and folders that are searched for
+    all of these."""
     output: Annotated[str | None, _optional("FILE", aliases=["-o"])] = None
     """Table to write: .parquet, .csv or .jsonl; - for JSON lines on stdout. A name without such an
     ending is a folder of Parquet parts; after an interruption the same command goes on there."""

@@ -5,7 +5,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from phymotion_jax.errors import MotionError
-from phymotion_jax.io.tar import SUFFIX, is_tar, tar_members
+from phymotion_jax.io.parquet import SUFFIX as PARQUET
+from phymotion_jax.io.parquet import holds_motion, is_parquet, parquet_rows
+from phymotion_jax.io.tar import SUFFIX as TAR
+from phymotion_jax.io.tar import is_tar, tar_members
 
 _SUFFIXES = (".npz", ".pt", ".pth", ".pkl")
 _ZIP_MAGIC = b"PK"
@@ -23,23 +26,30 @@ def find_motion_files(paths: AnyPath | Iterable[AnyPath]) -> list[Path]:
     that cannot be read stands in the list itself, so that it is reported too.
 
     Of tar files, named or found by their ending .tar, the members with those endings are listed, as
-    ``shard.tar/name``; one that is damaged stands in the list itself.
+    ``shard.tar/name``; of Parquet files every row, as ``shard.parquet/key``. One that is damaged
+    stands in the list itself. In folders, Parquet files whose rows are no clips, as tables of
+    scores, are passed over.
     """
     found: dict[str, Path] = {}
     given = [paths] if isinstance(paths, str | os.PathLike) else paths
     for path in map(Path, given):
         for file in sorted(_search(path)) if path.is_dir() else [path]:
-            for clip in _members(file) if is_tar(file) else [file]:
+            for clip in _clips(file):
                 found.setdefault(os.path.realpath(clip), clip)
     return list(found.values())
 
 
-def _members(tar: Path) -> list[Path]:
+def _clips(file: Path) -> list[Path]:
+    """What a file holds: itself, where it is no shard or a damaged one."""
     try:
-        names = tar_members(tar)
+        if is_tar(file):
+            names = tar_members(file)
+            return [file / name for name in names if Path(name).suffix.lower() in _SUFFIXES]
+        if is_parquet(file):
+            return [file / name for name in parquet_rows(file)]
     except MotionError:
-        return [tar]
-    return [tar / name for name in names if Path(name).suffix.lower() in _SUFFIXES]
+        pass
+    return [file]
 
 
 def _search(top: Path) -> Iterator[Path]:
@@ -63,8 +73,10 @@ def _search(top: Path) -> Iterator[Path]:
 
 
 def _may_be_motion(path: Path) -> bool:
-    if path.suffix.lower() in (*_SUFFIXES, SUFFIX):
+    if path.suffix.lower() in (*_SUFFIXES, TAR):
         return True
+    if path.suffix.lower() == PARQUET:
+        return is_parquet(path) and holds_motion(path)
     try:
         if not path.is_file():  # a pipe would block for ever
             return False

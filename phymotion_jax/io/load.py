@@ -9,8 +9,10 @@ import numpy as np
 
 from phymotion_jax.errors import MotionError, Status, UnknownNameError
 from phymotion_jax.io.archive import open_zip
+from phymotion_jax.io.arrays import FPS_NAMES, read_arrays
 from phymotion_jax.io.gvhmr import read_gvhmr
-from phymotion_jax.io.npz import FPS_NAMES, is_npz, read_npz
+from phymotion_jax.io.npz import Npz, is_npz
+from phymotion_jax.io.parquet import ParquetRow, is_parquet, parquet_rows, read_from_parquet
 from phymotion_jax.io.raw import KNOWN_KINDS, RawClip, listed
 from phymotion_jax.io.tar import read_from_tar
 from phymotion_jax.io.torch_zip import is_torch_zip
@@ -34,11 +36,12 @@ def load_motion(
     """Load one clip; its kind is told by what is in the file, not by the name.
 
     It may be an AMASS or SMPL-X `.npz` (z up), the `gvhmr` package's `.npz` or GVHMR's
-    `hmr4d_results.pt` (both y up). Nothing in it is executed: pickles are read as plain data,
-    without PyTorch.
+    `hmr4d_results.pt` (both y up), or a row of a Parquet file with the same arrays. Nothing in it
+    is executed: pickles are read as plain data, without PyTorch.
 
     Args:
-      path: the file; or a member of a tar file, as ``shard.tar/name``.
+      path: the file; or a member of a tar file, as ``shard.tar/name``; or a row of a Parquet file,
+        as ``shard.parquet/key``, or with the row's number in eight digits where it has no key.
       fps: frames a second, instead of what the file says.
       up: the file's vertical axis, instead of what its kind has.
       mass_kg: whole-body mass, instead of what the file says.
@@ -87,13 +90,21 @@ def _motion(
 
 
 def _read(path: Path, *, need_fps: bool, need_mass: bool) -> RawClip:
-    member = read_from_tar(path)
+    data = read_from_parquet(path)
+    if isinstance(data, ParquetRow):
+        return read_arrays(data, kind="parquet", need_fps=need_fps, need_mass=need_mass)
+    if is_parquet(path):
+        rows = f"{len(parquet_rows(path))} rows"
+        raise MotionError(
+            Status.UNREADABLE, f"a Parquet file of {rows}; one clip was wanted, as {path.name}/key"
+        )
+    member = read_from_tar(path) if data is None else data
     _require_zip(_first_bytes(path) if member is None else member[: len(_OLD_TORCH_MAGIC)])
     with open_zip(path if member is None else io.BytesIO(member)) as archive:
         if is_torch_zip(archive):
             return read_gvhmr(archive)
         if is_npz(archive):
-            return read_npz(archive, need_fps=need_fps, need_mass=need_mass)
+            return read_arrays(Npz(archive), kind="npz", need_fps=need_fps, need_mass=need_mass)
         members = listed(archive.namelist())
         raise MotionError(Status.UNREADABLE, f"a zip archive of {members}; {KNOWN_KINDS}")
 

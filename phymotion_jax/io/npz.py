@@ -5,54 +5,11 @@ does no harm as long as nobody looks at it.
 """
 
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.io.archive import read_member
 from phymotion_jax.io.npy import parse_npy
-from phymotion_jax.io.raw import KNOWN_KINDS, RawClip, as_rows, listed, one_body
-from phymotion_jax.world import UpAxis
-
-FPS_NAMES = ("mocap_framerate", "mocap_frame_rate", "fps")
-"""Spellings of the frame rate: AMASS's SMPL-H releases, its SMPL-X releases, and everybody else."""
-
-_POSES_WIDTHS = (66, 72, 156, 165)
-"""Columns of `poses`: body, SMPL, SMPL-H, SMPL-X. All begin with the pelvis and 21 body joints."""
-_BODY_WIDTHS = (63, 69)
-"""Columns of a body pose: SMPL-X, and SMPL with its two hand joints, which come last."""
-
-
-@dataclass(frozen=True)
-class _Spelling:
-    """What a kind of file calls things; the first name that is there counts."""
-
-    transl: tuple[str, ...]
-    global_orient: tuple[str, ...]
-    body_pose: tuple[str, ...]
-    betas: str
-    up: UpAxis
-    source: str
-
-
-_SMPLX = _Spelling(
-    transl=("trans", "transl"),
-    global_orient=("root_orient", "global_orient"),
-    body_pose=("pose_body", "body_pose"),
-    betas="betas",
-    up="z",
-    source="smplx-npz",
-)
-_GVHMR = _Spelling(  # MotionResult.save_npz of gvhmr 1.6
-    transl=("world_transl",),
-    global_orient=("world_global_orient",),
-    body_pose=("world_body_pose",),
-    betas="world_betas",
-    up="y",
-    source="gvhmr-npz",
-)
 
 
 def is_npz(archive: zipfile.ZipFile) -> bool:
@@ -60,74 +17,14 @@ def is_npz(archive: zipfile.ZipFile) -> bool:
     return any(name.endswith(".npy") for name in archive.namelist())
 
 
-def read_npz(archive: zipfile.ZipFile, *, need_fps: bool, need_mass: bool) -> RawClip:
-    """Take a clip from an archive of arrays.
-
-    The `world_*` arrays of `gvhmr` are y up, all others z up: that is how AMASS and SMPL-X files
-    are, which have no field for it. Betas that come a row a frame are averaged.
-
-    Args:
-      archive: the open file.
-      need_fps: whether to read the frame rate; one given by the caller makes it irrelevant.
-      need_mass: the same for the mass.
-    """
-    file = _Npz(archive)
-    spelling = _GVHMR if "world_body_pose" in file.names else _SMPLX
-    transl = _rows(file, spelling.transl, (3,))
-    global_orient, body_pose = _rotations(file, spelling)
-    betas = file.array(spelling.betas) if spelling.betas in file.names else None
-    return RawClip(
-        transl=transl,
-        global_orient=global_orient,
-        body_pose=body_pose,
-        betas=None if betas is None else one_body(spelling.betas, betas, len(transl)),
-        fps=file.number(FPS_NAMES) if need_fps else None,
-        mass_kg=file.number(("mass_kg",)) if need_mass else None,
-        up=spelling.up,
-        source=spelling.source,
-    )
-
-
-class _Npz:
-    """The arrays of an archive by name, read when asked for."""
+class Npz:
+    """The arrays of an open archive by name, read when asked for."""
 
     def __init__(self, archive: zipfile.ZipFile):
+        """Note what is there; nothing is read yet."""
         self._archive = archive
         self.names = {n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")}
 
-    def first(self, names: Sequence[str]) -> str | None:
-        """The first of `names` that is there."""
-        return next((name for name in names if name in self.names), None)
-
     def array(self, name: str) -> np.ndarray:
+        """One of them, read-only."""
         return parse_npy(name, read_member(self._archive, f"{name}.npy"))
-
-    def number(self, names: Sequence[str]) -> float | None:
-        """The one number under the first of `names` that is there."""
-        name = self.first(names)
-        if name is None:
-            return None
-        value = self.array(name)
-        if value.size != 1:
-            raise MotionError(Status.BAD_SHAPE, f"{name} is {value.shape}, one number was wanted")
-        return float(value.reshape(-1)[0])
-
-
-def _rotations(file: _Npz, spelling: _Spelling) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation vectors of the pelvis, and of the 21 body joints."""
-    if spelling is _SMPLX and ("poses" in file.names or file.first(spelling.body_pose) is None):
-        poses = _rows(file, ("poses", *spelling.body_pose), _POSES_WIDTHS)
-        return poses[:, :3], poses[:, 3:66]
-    global_orient = _rows(file, spelling.global_orient, (3,))
-    return global_orient, _rows(file, spelling.body_pose, _BODY_WIDTHS)[:, :63]
-
-
-def _rows(file: _Npz, names: Sequence[str], widths: Sequence[int]) -> np.ndarray:
-    """The array under the first of `names` that is there, with one row a frame."""
-    name = file.first(names)
-    if name is None:
-        raise MotionError(
-            Status.UNREADABLE,
-            f"no {' or '.join(names)} in it; it holds {listed(file.names)}; {KNOWN_KINDS}",
-        )
-    return as_rows(name, file.array(name), widths)
