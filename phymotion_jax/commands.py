@@ -1,18 +1,13 @@
 """What the commands do: score files, explain a clip, and say on stderr how it went."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from phymotion_jax._version import __version__
-from phymotion_jax.assets import demo_clips
-from phymotion_jax.body.skin import Skin
-from phymotion_jax.body.surface_files import load_surface
 from phymotion_jax.dataset import (
     CLIPS_PER_PART,
     Clock,
@@ -23,10 +18,10 @@ from phymotion_jax.dataset import (
     score_parts,
     unfinished_parts,
 )
-from phymotion_jax.errors import MotionError, PhyMotionError, Status, UnknownNameError
+from phymotion_jax.errors import MotionError, PhyMotionError, Status
 from phymotion_jax.explain import explain
-from phymotion_jax.io import find_motion_files, load_motion
-from phymotion_jax.motion import Motion, MotionBatch
+from phymotion_jax.from_options import files_of, loader_of, scorer_of
+from phymotion_jax.motion import MotionBatch
 from phymotion_jax.options import (
     DONE,
     SOME_FAILED,
@@ -35,11 +30,9 @@ from phymotion_jax.options import (
     Explain,
     Options,
     Score,
-    UsageError,
     say,
     shard_of,
 )
-from phymotion_jax.presets import PRESET_NAMES, get_preset
 from phymotion_jax.scorer import Scorer
 from phymotion_jax.summary import MAX_CLIPS_SHOWN, print_summary, progress
 from phymotion_jax.table import Row, Tally, open_table, partial_path, schema_of
@@ -60,7 +53,7 @@ def run(command: Score | Explain | ConvertBody | Bench) -> int:
 
 def run_score(command: Score) -> int:
     """Score the files to the table that was asked for, and sum up on stderr."""
-    paths, scorer = _files(command.paths), _scorer(command)
+    paths, scorer = files_of(command.paths), scorer_of(command)
     tally, clock = Tally(MAX_CLIPS_SHOWN), Clock()
     try:
         with ExitStack() as stack:
@@ -83,7 +76,7 @@ def _to_table(
     if command.output:
         write = stack.enter_context(open_table(command.output, schema_of(scorer.preset)))
     rows = score_files(
-        *(paths, scorer, _loader(command)),
+        *(paths, scorer, loader_of(command)),
         frames_per_batch=command.frames_per_batch,
         on_step=stack.enter_context(progress(len(paths), clock)),
         clock=clock,
@@ -113,7 +106,7 @@ def _to_folder(
         say(f"{len(plan.parts) - len(parts)} of {len(plan.parts)} parts are in {folder} already")
     count = sum(len(plan.clips(part)) for part in parts)
     yield from score_parts(
-        *(folder, plan, parts, settings, scorer, _loader(command)),
+        *(folder, plan, parts, settings, scorer, loader_of(command)),
         frames_per_batch=frames,
         clock=clock,
         on_step=stack.enter_context(progress(count, clock)),
@@ -123,9 +116,9 @@ def _to_folder(
 
 def run_explain(command: Explain) -> int:
     """Score one clip and print the account of it on stdout."""
-    scorer = _scorer(command)
+    scorer = scorer_of(command)
     try:
-        motion = _loader(command)(command.clip)
+        motion = loader_of(command)(command.clip)
     except MotionError as error:
         if error.status == Status.MISSING:
             raise
@@ -143,37 +136,6 @@ def run_convert_body(command: ConvertBody) -> int:
 
     say(f"wrote {convert_body(command.model, command.output)}")
     return DONE
-
-
-def _scorer(options: Options) -> Scorer:
-    if options.preset not in PRESET_NAMES:
-        raise UnknownNameError("preset", options.preset, PRESET_NAMES)
-    level = options.self_penetration or get_preset(options.preset).self_penetration
-    if options.surface is not None and level != "mesh":
-        raise UsageError("--surface is looked at by --self-penetration mesh alone")
-    return Scorer(
-        options.preset,
-        backend=options.backend,
-        floor=options.floor,
-        level_floor=options.level_floor,
-        self_penetration=options.self_penetration,
-        skin=None if options.surface is None else Skin.of(load_surface(options.surface)),
-    )
-
-
-def _loader(options: Options) -> Callable[[Path], Motion]:
-    return partial(load_motion, fps=options.fps, up=options.up, mass_kg=options.mass_kg)
-
-
-def _files(given: Sequence[Path]) -> list[Path]:
-    if not given:
-        return demo_clips()
-    if not any(os.path.exists(path) for path in given):
-        raise UsageError(f"there is no {' and no '.join(map(str, given))}")
-    paths = find_motion_files(given)
-    if not paths:
-        raise UsageError(f"no motion files in {', '.join(map(str, given))}")
-    return paths
 
 
 def _tell_what_is_left(n_rows: int, n_paths: int, command: Score) -> None:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pyarrow as pa
 import tyro
 
-from phymotion_jax.dataset import score_files
+from phymotion_jax.dataset import CLIPS_PER_PART, Plan, score_files
 from phymotion_jax.errors import PhyMotionError, Status
+from phymotion_jax.from_options import files_of, loader_of, scorer_of
 from phymotion_jax.motion import Motion
 from phymotion_jax.options import BAD_INPUT, DONE, SOME_FAILED, Options, UsageError, say
 from phymotion_jax.scorer import Scorer
@@ -26,17 +27,8 @@ from phymotion_jax.table import open_table, schema_of
 if TYPE_CHECKING:
     from ray.data import Dataset  # pyright: ignore[reportMissingImports]  # an extra
 
-FILES_PER_PART = 4096
-"""Files that an actor scores at a time, as in a folder of parts; one that dies has its part done
-again."""
-
 MakeScorer = Callable[[], Scorer]
 Load = Callable[[Path], Motion]
-
-
-def parts_of(paths: Sequence[Path], files_per_part: int = FILES_PER_PART) -> list[list[Path]]:
-    """Cut a list of files into the parts that are scored by themselves, in order."""
-    return [list(paths[i : i + files_per_part]) for i in range(0, len(paths), files_per_part)]
 
 
 def score_part(
@@ -57,7 +49,7 @@ def score_with_ray(
     make_scorer: MakeScorer,
     load: Load,
     *,
-    files_per_part: int = FILES_PER_PART,
+    clips_per_part: int = CLIPS_PER_PART,
     frames_per_batch: int | None = None,
     actors: int = 1,
     gpus: float = 0.0,
@@ -74,7 +66,7 @@ def score_with_ray(
       output: .parquet, .csv or .jsonl to write, on this machine.
       make_scorer: gives an actor its scorer; pickled.
       load: a path to its clip, or MotionError; pickled.
-      files_per_part: files scored at a time.
+      clips_per_part: clips scored at a time, and done again where an actor dies.
       frames_per_batch: padded frames in one call of the scorer.
       actors: scorers at work at once.
       gpus: GPUs of each. For less than one, set XLA_PYTHON_CLIENT_MEM_FRACTION accordingly.
@@ -90,7 +82,8 @@ def score_with_ray(
     """
     data = _ray_data()
     schema = schema_of(make_scorer().preset)
-    parts = [[str(path) for path in part] for part in parts_of(paths, files_per_part)]
+    plan = Plan(paths, clips_per_part)
+    parts = [[str(path) for path in plan.clips(part)] for part in plan.parts]
     # A block a part: Ray's unit of work, and of what is done again.
     rows = data.from_items([{"paths": part} for part in parts], override_num_blocks=len(parts))
     scored = rows.map_batches(
@@ -157,22 +150,20 @@ class Run(Options):
     """GPUs of each."""
     cpus: float = 1.0
     """CPU cores of each."""
-    files_per_part: int = FILES_PER_PART
-    """Files that one scores at a time."""
+    clips_per_part: int = CLIPS_PER_PART
+    """Clips that one scores at a time, and that are done again where it dies."""
 
 
 def main(run: Run) -> int:
     """Score; the exit codes of `phymotion-jax score`."""
-    from phymotion_jax.commands import _files, _loader, _scorer  # noqa: PLC0415  # draws bars
-
     try:
         run.check()
         n_rows, n_scored = score_with_ray(
-            _files(run.paths),
+            files_of(run.paths),
             run.output,
-            partial(_scorer, run),
-            _loader(run),
-            files_per_part=run.files_per_part,
+            partial(scorer_of, run),
+            loader_of(run),
+            clips_per_part=run.clips_per_part,
             actors=run.actors,
             gpus=run.gpus,
             cpus=run.cpus,

@@ -59,8 +59,9 @@ def clips(tmp_path):
 
 
 def forget_commands():
-    sys.modules.pop("phymotion_jax.commands", None)
-    phymotion_jax.__dict__.pop("commands", None)
+    for name in ("commands", "from_options"):
+        sys.modules.pop(f"phymotion_jax.{name}", None)
+        phymotion_jax.__dict__.pop(name, None)
 
 
 def command(capsys, *argv):

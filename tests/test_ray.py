@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from phymotion_jax.assets import demo_clips
+from phymotion_jax.dataset import Plan
 from phymotion_jax.errors import MotionError, PhyMotionError, Status
 from phymotion_jax.io import load_motion
 from phymotion_jax.options import UsageError
-from phymotion_jax.ray_data import parts_of, score_part, score_with_ray
+from phymotion_jax.ray_data import score_part, score_with_ray
 from phymotion_jax.scorer import Scorer
 
-FILES_PER_PART = 3
+CLIPS_PER_PART = 3
 MAKE = partial(Scorer, "reference")  # the quickest to compile
 
 
@@ -41,8 +42,9 @@ def paths(tmp_path_factory):
 @pytest.fixture(scope="module")
 def local(paths):
     scorer = MAKE()
+    plan = Plan(paths, CLIPS_PER_PART)
     return pa.concat_tables(
-        score_part(p, scorer, load_motion) for p in parts_of(paths, FILES_PER_PART)
+        score_part(plan.clips(part), scorer, load_motion) for part in plan.parts
     )
 
 
@@ -61,7 +63,7 @@ def test_same_table_also_when_a_worker_dies(ray, paths, local, tmp_path):
         return load_motion(path)
 
     output = tmp_path / "scores.parquet"
-    run = partial(score_with_ray, paths, str(output), MAKE, load, files_per_part=FILES_PER_PART)
+    run = partial(score_with_ray, paths, str(output), MAKE, load, clips_per_part=CLIPS_PER_PART)
     assert run(actors=2) == (len(paths), len(paths) - 2)
     assert int(marker.read_text()) != os.getpid()  # killed it was, and it was an actor
     assert pq.read_table(output).equals(local)  # to the last bit
@@ -80,20 +82,14 @@ def test_failed_run_keeps_what_was_done(ray, paths, tmp_path):
 
     output = tmp_path / "scores.parquet"
     with pytest.raises(ray.exceptions.RayError, match="a surface is missing"):
-        score_with_ray(paths, str(output), MAKE, load, files_per_part=FILES_PER_PART)
+        score_with_ray(paths, str(output), MAKE, load, clips_per_part=CLIPS_PER_PART)
     assert not output.exists()
     for partial_table in tmp_path.iterdir():
         done = pq.read_table(partial_table)["path"].to_pylist()
-        assert done == [str(path) for path in paths[:FILES_PER_PART]]
+        assert done == [str(path) for path in paths[:CLIPS_PER_PART]]
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch, paths, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r'pip install "phymotion-jax\[ray\]"'):
         score_with_ray(paths, str(tmp_path / "scores.parquet"), MAKE, load_motion)
-
-
-def test_parts_are_in_order_and_whole(paths):
-    parts = parts_of(paths, 4)
-    assert [path for part in parts for path in part] == paths
-    assert {len(part) for part in parts[:-1]} == {4}

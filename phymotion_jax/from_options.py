@@ -1,0 +1,59 @@
+"""What the scoring commands are asked for: clips, how to load them, and a scorer."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from phymotion_jax.assets import demo_clips
+from phymotion_jax.body.skin import Skin
+from phymotion_jax.body.surface_files import load_surface
+from phymotion_jax.errors import UnknownNameError
+from phymotion_jax.io import find_motion_files, load_motion
+from phymotion_jax.motion import Motion
+from phymotion_jax.options import Options, UsageError
+from phymotion_jax.presets import PRESET_NAMES, get_preset
+from phymotion_jax.scorer import Scorer
+
+
+def scorer_of(options: Options) -> Scorer:
+    """The scorer that was asked for.
+
+    Raises:
+      UnknownNameError: there is no such preset or body.
+      UsageError: the surface would not be looked at.
+    """
+    if options.preset not in PRESET_NAMES:
+        raise UnknownNameError("preset", options.preset, PRESET_NAMES)
+    level = options.self_penetration or get_preset(options.preset).self_penetration
+    if options.surface is not None and level != "mesh":
+        raise UsageError("--surface is looked at by --self-penetration mesh alone")
+    return Scorer(
+        options.preset,
+        backend=options.backend,
+        floor=options.floor,
+        level_floor=options.level_floor,
+        self_penetration=options.self_penetration,
+        skin=None if options.surface is None else Skin.of(load_surface(options.surface)),
+    )
+
+
+def loader_of(options: Options) -> Callable[[Path], Motion]:
+    """`load_motion`, with what was said in place of the files."""
+    return partial(load_motion, fps=options.fps, up=options.up, mass_kg=options.mass_kg)
+
+
+def files_of(given: Sequence[Path]) -> list[Path]:
+    """The clips named, or in the folders and shards named; the demo clips where none are.
+
+    Raises:
+      UsageError: nothing is there.
+    """
+    if not given:
+        return demo_clips()
+    if not any(os.path.exists(path) for path in given):
+        raise UsageError(f"there is no {' and no '.join(map(str, given))}")
+    paths = find_motion_files(given)
+    if not paths:
+        raise UsageError(f"no motion files in {', '.join(map(str, given))}")
+    return paths
