@@ -19,9 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import tyro
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
-from phymotion_jax import MotionBatch, score
+from phymotion_jax import MotionBatch, Scorer, score
 from phymotion_jax.bench.cases import demo_batch
 
 ATOL = 1e-5
@@ -73,23 +73,16 @@ def start_here(options: Options) -> int:
 
 def score_together(own: MotionBatch, preset: str) -> tuple[np.ndarray, float]:
     """Rewards of this host's clips, and the mean reward of everybody's."""
-    mesh = Mesh(np.asarray(jax.devices()), ("clips",))  # of all hosts
-    spec = PartitionSpec("clips")
-    sharding = NamedSharding(mesh, spec)
+    scorer = Scorer(preset, devices=jax.devices())  # of all hosts
+    assert scorer.mesh is not None
+    sharding = NamedSharding(scorer.mesh, PartitionSpec(*scorer.mesh.axis_names))
     batch = jax.tree.map(
         lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), own
-    )
-    each = jax.shard_map(
-        lambda b: score(b, preset=preset).reward,
-        mesh=mesh,
-        in_specs=spec,
-        out_specs=spec,
-        check_vma=False,  # scans inside begin with constants, which are the same everywhere
     )
 
     @jax.jit
     def run(batch: MotionBatch):
-        rewards = each(batch)
+        rewards = scorer(batch).reward
         return rewards, jnp.nanmean(rewards)
 
     rewards, mean = run(batch)

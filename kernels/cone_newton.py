@@ -94,10 +94,10 @@ def minimum(problem: Problem, over_points: OverPoints) -> Wrench:
     return tuple(c * size for c in twist)
 
 
-def _ease(k: Array, dtype: Any) -> tuple[Array, Array]:
+def _ease(k: Array | int, dtype: Any) -> tuple[Array, Array]:
     """How far cones are rounded in a step, and the least softness: powers, so that no table is
     looked up in a loop."""
-    turn = k.astype(dtype)
+    turn = jnp.asarray(k, dtype)  # a plain number where nothing is jitted
     width = _WIDEST * jnp.exp(turn * float(np.log(_WIDTH_FALLS)))
     softness = _SOFTEST * jnp.exp(turn * float(np.log(_SOFTNESS_FALLS)))
     return jnp.where(k < _ROUND, width, 0.0), jnp.where(k < _SOFT, softness, 0.0)

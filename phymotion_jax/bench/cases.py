@@ -17,7 +17,8 @@ from phymotion_jax.dynamics import BACKENDS, dynamics
 from phymotion_jax.io import load_motion
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.presets import PRESET_NAMES, get_preset
-from phymotion_jax.scorer import score
+from phymotion_jax.scorer import Scorer
+from phymotion_jax.sharding import AXIS, clip_mesh
 
 Devices = Sequence[jax.Device]  # pyright: ignore[reportInvalidTypeForm]  # a class at run time
 
@@ -68,18 +69,23 @@ def work(case: str, clips: int, frames: int, devices: Devices | None = None) -> 
             lambda joints: dynamics(body, joints, backend=backend).wrenches,  # pyright: ignore
             (random_joints(clips, frames),),
         )
-        return alone if devices is None else spread(alone, devices, PartitionSpec(None, "clips"))
-    alone = Work(_scored(name, part), (demo_batch(clips, frames),))
-    return alone if devices is None else spread(alone, devices, PartitionSpec("clips"))
+        return alone if devices is None else spread(alone, devices, PartitionSpec(None, AXIS))
+    batch = demo_batch(clips, frames)
+    if devices is None:
+        return Work(_scored(name, part, None), (batch,))
+    mesh = clip_mesh(devices)
+    batch = jax.device_put(batch, NamedSharding(mesh, PartitionSpec(AXIS)))
+    return Work(_scored(name, part, mesh), (batch,))
 
 
-def _scored(name: str, part: str) -> Callable[[MotionBatch], Any]:
+def _scored(name: str, part: str, mesh: Mesh | None) -> Callable[[MotionBatch], Any]:
     preset = get_preset(name)
     if part in ("none", *preset.levels):
         preset = replace(preset, self_penetration=None if part == "none" else part)
+    scorer = Scorer(preset, devices=mesh)
 
     def scored(batch: MotionBatch) -> Any:
-        report = score(batch, preset=preset)
+        report = scorer(batch)
         two_axes = part == "two axes"
         return [report.axes[a] for a in ("contact", "dynamic")] if two_axes else report
 
@@ -87,8 +93,8 @@ def _scored(name: str, part: str) -> Callable[[MotionBatch], Any]:
 
 
 def spread(work: Work, devices: Devices, spec: PartitionSpec) -> Work:
-    """The same with the clips spread over devices, each of which scores its own."""
-    mesh = Mesh(np.asarray(devices), ("clips",))
+    """The same with the clips spread over devices, each of which takes its own."""
+    mesh = clip_mesh(devices)
     # Scans inside begin with constants, which are the same on all devices: not for JAX to check.
     function = jax.shard_map(
         work.function, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
