@@ -1,6 +1,6 @@
 """The data-set runner end to end: files a second, memory, where the time goes, and kills.
 
-    python benchmarks/runner.py --clips 100000
+    python benchmarks/runner.py --clips 100000 --self-penetration capsule
     python benchmarks/runner.py --clips 400 --kills 20 --clips-per-part 16
 
 Makes a folder of clips (links to the demo clips, each a file of its own for the runner) and has the
@@ -93,7 +93,7 @@ def run(clips: Path, scores: Path, options: Options) -> dict[str, Any]:
         "seconds": seconds,
         "files_per_s": options.clips / seconds,
         **{name: float(x) for name, x in zip(names, found.groups(), strict=True)},
-        "peak_mb": getrusage(RUSAGE_CHILDREN).ru_maxrss / 1e3,
+        "peak_mb": getrusage(RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6,  # from KiB
     }
 
 

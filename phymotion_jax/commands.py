@@ -14,6 +14,7 @@ from phymotion_jax.dataset import (
     Plan,
     Settings,
     default_frames,
+    give_back_after_compiling,
     score_files,
     score_parts,
     unfinished_parts,
@@ -53,6 +54,7 @@ def run(command: Score | Explain | ConvertBody | Bench) -> int:
 
 def run_score(command: Score) -> int:
     """Score the files to the table that was asked for, and sum up on stderr."""
+    give_back_after_compiling()
     paths, scorer = files_of(command.paths), scorer_of(command)
     tally, clock = Tally(MAX_CLIPS_SHOWN), Clock()
     try:

@@ -60,7 +60,8 @@ def ground_loads(
     force, moment = needed_wrench(state)
     found = ground_forces(middle, sure, force, moment, friction=friction, softness=_SOFTNESS)  # pyright: ignore
     newtons = scale(found.forces, state.weight)
-    moments = cross(add(middle, _com_from_root(state)), newtons)
+    # A barrier: each row of each link's sum would work them out again, a third of the program.
+    newtons, moments = _barrier((newtons, cross(add(middle, _com_from_root(state)), newtons)))
     owners = [humanoid.contact_link[start] for start, _ in _spans(sizes)]
     on_links = (_by_link(v, owners, humanoid.n_links) for v in (newtons, moments))
     carried = moments_of_forces(humanoid.parents, state.motion, *on_links)

@@ -2,6 +2,7 @@
 
 from functools import reduce
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -9,6 +10,7 @@ from jaxtyping import Array, Float
 
 from phymotion_jax.body.limits import RangeChain, human_limits
 from phymotion_jax.body.mass import body_mass_index, link_moments
+from phymotion_jax.body.moments import stack_links
 from phymotion_jax.body.pairs import Pairs, separate_pairs
 from phymotion_jax.body.skeleton import (
     BODY_NAMES,
@@ -148,14 +150,17 @@ class Humanoid:
         usual = body_mass_index() * _stature(template, joints, betas) ** 2
         given = jnp.asarray(jnp.nan if mass_kg is None else mass_kg)
         mass = jnp.where(jnp.isnan(given), usual, given)
+        # Barriers: every number of every link would work out those before it again.
+        joints, landmark, mass = jax.lax.optimization_barrier((joints, landmark, mass))
         heel, toe, finger = (landmark[..., k : k + 2, :] for k in (1, 3, 5))
         links = link_moments(joints, landmark[..., 0, :], heel, toe, finger, mass)
+        links = jax.lax.optimization_barrier(stack_links(links))
         return cls.from_template(
             template,
             betas,
-            mass=jnp.stack([m.mass for m in links], axis=-1),
-            com=jnp.stack([m.com for m in links], axis=-2) - joints,
-            inertia=jnp.stack([m.inertia() for m in links], axis=-3),
+            mass=links.mass,
+            com=links.com - joints,
+            inertia=links.inertia(),
         )
 
     @classmethod

@@ -1,5 +1,7 @@
 """Mass moments of bodies that are put together and taken apart: mass, first and second moments."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
@@ -37,6 +39,15 @@ class Moments:
         spread = self.second - self.mass[..., None, None] * _outer(com, com)
         trace = jnp.trace(spread, axis1=-2, axis2=-1)[..., None, None]
         return trace * jnp.eye(3) - spread
+
+
+def stack_links(links: Sequence[Moments]) -> Moments:
+    """Moments of several links as one, links along the last axis before the places' own."""
+    return Moments(
+        jnp.stack([m.mass for m in links], axis=-1),
+        jnp.stack([m.first for m in links], axis=-2),
+        jnp.stack([m.second for m in links], axis=-3),
+    )
 
 
 def point_like(

@@ -8,6 +8,7 @@ from phymotion_jax.dataset.batches import (
 )
 from phymotion_jax.dataset.clock import Clock, Step
 from phymotion_jax.dataset.decode import load_ahead
+from phymotion_jax.dataset.memory import give_back_after_compiling
 from phymotion_jax.dataset.parts import CLIPS_PER_PART, Plan, Settings
 from phymotion_jax.dataset.runner import score_parts, unfinished_parts
 
@@ -19,6 +20,7 @@ __all__ = [
     "Settings",
     "Step",
     "default_frames",
+    "give_back_after_compiling",
     "load_ahead",
     "score_files",
     "score_loaded",

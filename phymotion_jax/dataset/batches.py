@@ -1,10 +1,9 @@
 """Many files through one scorer: loaded ahead, batched by length, rows in the order given."""
 
-import ctypes
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -185,8 +184,6 @@ class _Run:
         seconds, self._ready = ready - max(sent.start, self._ready), ready
         rows = report_rows(report, sent.paths, sent.motions)
         self._rows.update(zip(sent.places, rows, strict=True))
-        if sent.compiled:
-            _give_back_memory()
         self._on_step(Step(len(sent.motions), seconds, sent.compiled))
 
     def _batch_size(self, length: int, n_clips: int) -> tuple[int, bool]:
@@ -228,9 +225,3 @@ def _memory_to_blame(shape: tuple[int, int]) -> Iterator[None]:
             f"{clips} clips of {length} frames do not fit into the device's memory; ask for fewer "
             f"than {clips * length} frames a batch (--frames-per-batch)"
         ) from error
-
-
-def _give_back_memory() -> None:
-    """What the compiler has freed stays with the process otherwise: 0.7 to 1 GB a program."""
-    with suppress(OSError, AttributeError):  # another C library than GNU's
-        ctypes.CDLL(None).malloc_trim(0)
