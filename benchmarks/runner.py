@@ -4,9 +4,9 @@
     python benchmarks/runner.py --clips 400 --kills 20 --clips-per-part 16
 
 Makes a folder of clips (links to the demo clips, each a file of its own for the runner) and has the
-command score it to a folder of parts, in a process of its own. With `--kills` that process is
-killed at random moments and started again until it comes to its end; the table is then compared,
-row for row, with one that was not interrupted.
+command score it to a folder of parts, in a process of its own. With `--kills` such processes are
+killed at random moments and started again until they come to their end; each table is then compared
+with the one that was not interrupted, row for row.
 """
 
 import json
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
@@ -44,7 +45,7 @@ class Options:
     """How it is measured: capsules take a fifth of the time on a CPU."""
 
     kills: int = 0
-    """How often to kill the run; with it a second, uninterrupted run is made."""
+    """How often to kill runs, beside the first, which is left alone."""
 
     seed: int = 0
     """Of the moments at which it is killed."""
@@ -97,24 +98,37 @@ def run(clips: Path, scores: Path, options: Options) -> dict[str, Any]:
     }
 
 
-def run_killed(clips: Path, scores: Path, options: Options, about_s: float) -> list[float]:
-    """Kill it at random moments, so many times, then let it end; how long each try lived."""
-    draw, lives = random.Random(options.seed), []
-    for _ in range(options.kills):
-        life = draw.uniform(0.0, about_s)
-        start = time.perf_counter()
-        with subprocess.Popen(command(clips, scores, options), stderr=subprocess.DEVNULL) as tried:
-            try:
-                tried.wait(timeout=life)
-            except subprocess.TimeoutExpired:
-                tried.kill()
-        lives.append(time.perf_counter() - start)
-    run_to_end = subprocess.run(
-        command(clips, scores, options), capture_output=True, text=True, check=False
-    )
-    if run_to_end.returncode:
-        raise SystemExit(run_to_end.stderr)
-    return lives
+def killed_tables(folder: Path, clips: Path, options: Options, about_s: float) -> Iterator[Any]:
+    """Kill runs at random moments, so many times in all; each folder as it comes to its end.
+
+    A run that ends by itself before its moment was not killed: another folder is begun then.
+    """
+    draw, lives, number = random.Random(options.seed), [], 0
+    while True:
+        scores, mine = folder / f"killed-{number}", len(lives)
+        while not ended(command(clips, scores, options), lives, draw, about_s, options.kills):
+            pass
+        yield scores, lives[mine:]
+        if len(lives) == options.kills:
+            return
+        number += 1
+
+
+def ended(
+    command: list[str], lives: list[float], draw: random.Random, about_s: float, most: int
+) -> bool:
+    """Start a run once; whether it came to its end. If not, how long it lived is noted."""
+    life = draw.uniform(0.0, about_s) if len(lives) < most else None
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as tried:
+        try:
+            _, said = tried.communicate(timeout=life)
+        except subprocess.TimeoutExpired:
+            tried.kill()
+            lives.append(round(life or 0.0, 2))
+            return False
+    if tried.returncode:
+        raise SystemExit(said)
+    return True
 
 
 def table_of(scores: Path) -> pa.Table:
@@ -122,7 +136,7 @@ def table_of(scores: Path) -> pa.Table:
 
 
 def main(options: Options) -> int:
-    names = ("clips", "clips_per_part", "self_penetration")
+    names = ("clips", "clips_per_part", "self_penetration", "kills")
     results: dict[str, Any] = {name: getattr(options, name) for name in names}
     with tempfile.TemporaryDirectory() as folder:
         clips, scores = Path(folder, "clips"), Path(folder, "scores")
@@ -131,11 +145,9 @@ def main(options: Options) -> int:
         whole = table_of(scores)
         assert len(whole) == options.clips
         if options.kills:
-            killed = Path(folder, "killed")
-            lives = run_killed(clips, killed, options, results["seconds"])
-            results["kills"] = len(lives)
-            results["lives_s"] = [round(x, 2) for x in lives]
-            results["same_table"] = table_of(killed).equals(whole)
+            ends = list(killed_tables(Path(folder), clips, options, results["seconds"]))
+            results["lives_s"] = [lives for _, lives in ends]
+            results["same_table"] = all(table_of(scores).equals(whole) for scores, _ in ends)
     facts = device_facts()
     print(json.dumps({"facts": facts, **results}, indent=1))
     if options.json:
