@@ -1,4 +1,5 @@
-"""Writes motion files for tests: numpy's, and `torch.save`'s byte by byte, without PyTorch."""
+"""Writes motion files for tests: numpy's, and `torch.save`'s byte by byte, without PyTorch; and
+what is said of those that are refused."""
 
 import os
 import pickle
@@ -8,6 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pytest
+
+from phymotion_jax.errors import MotionError
+from phymotion_jax.io import load_motion
 
 N_FRAMES = 6
 STORAGES = {
@@ -53,6 +58,16 @@ def save(path: Path, fields) -> Path:
     with path.open("wb") as file:
         np.savez(file, **{name: value for name, value in fields.items() if value is not None})
     return path
+
+
+def refused(path, **options) -> MotionError:
+    """Why a file cannot be loaded: one line that names it."""
+    with pytest.raises(MotionError) as caught:
+        load_motion(path, **options)
+    error = caught.value
+    assert str(error) == f"{path}: {error.reason}"
+    assert "\n" not in error.reason
+    return error
 
 
 class Raw(bytes):

@@ -5,8 +5,9 @@ import zipfile
 import io_files
 import numpy as np
 import pytest
+from io_files import refused
 
-from phymotion_jax.errors import MotionError, Status
+from phymotion_jax.errors import Status
 from phymotion_jax.io import load_motion
 from phymotion_jax.io.torch_zip import Tensor, TorchZip
 
@@ -26,13 +27,6 @@ def read(path) -> np.ndarray:
         tensor = file.root["x"]
         assert type(tensor) is Tensor
         return file.array("x", tensor)
-
-
-def refused(path) -> MotionError:
-    with pytest.raises(MotionError) as caught:
-        load_motion(path)
-    assert str(caught.value) == f"{path}: {caught.value.reason}"
-    return caught.value
 
 
 @pytest.mark.parametrize("name", ["hmr4d_results.pt", "renamed.npz", "no suffix"])

@@ -5,10 +5,11 @@ import os
 import io_files
 import numpy as np
 import pytest
+from io_files import refused
 from scipy.spatial.transform import Rotation
 
 from phymotion_jax.body.template import default_template
-from phymotion_jax.errors import MotionError, Status, UnknownNameError
+from phymotion_jax.errors import Status, UnknownNameError
 from phymotion_jax.io import find_motion_files, load_motion
 from phymotion_jax.io.npy import parse_npy
 
@@ -22,15 +23,6 @@ X_TO_Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 @pytest.fixture
 def clip(rng):
     return io_files.make_clip(rng)
-
-
-def refused(path, **options) -> MotionError:
-    with pytest.raises(MotionError) as caught:
-        load_motion(path, **options)
-    error = caught.value
-    assert str(error) == f"{path}: {error.reason}"
-    assert "\n" not in error.reason
-    return error
 
 
 def assert_same(a, b):

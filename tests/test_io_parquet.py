@@ -5,8 +5,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from io_files import refused
 
-from phymotion_jax.errors import MotionError, Status
+from phymotion_jax.errors import Status
 from phymotion_jax.io import find_motion_files, load_motion, parquet
 
 KEYS = ["walks/a", "b", "b", None, "/etc/../c"]
@@ -35,15 +36,6 @@ def array_columns(clips):
 def shard(tmp_path, clips):
     """Two clips a row group, so that there are three."""
     return write(tmp_path / "shard.parquet", array_columns(clips), row_group_size=2)
-
-
-def refused(path, **options) -> MotionError:
-    with pytest.raises(MotionError) as caught:
-        load_motion(path, **options)
-    error = caught.value
-    assert str(error) == f"{path}: {error.reason}"
-    assert "\n" not in error.reason
-    return error
 
 
 def assert_same(got, want):

@@ -5,9 +5,10 @@ import tarfile
 
 import numpy as np
 import pytest
+from io_files import refused
 
 from phymotion_jax.assets import demo_clips
-from phymotion_jax.errors import MotionError, Status
+from phymotion_jax.errors import Status
 from phymotion_jax.io import find_motion_files, load_motion
 
 
@@ -25,12 +26,6 @@ def shard(tmp_path):
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
     return path
-
-
-def refused(path) -> MotionError:
-    with pytest.raises(MotionError) as caught:
-        load_motion(path)
-    return caught.value
 
 
 def test_members_are_clips(shard, tmp_path):
