@@ -19,8 +19,8 @@ def give_back_after_compiling() -> None:
     jax.monitoring.register_event_duration_secs_listener(_give_back)
 
 
-def _give_back(event: str, duration: float, **_: object) -> None:
-    del duration
+def _give_back(event: str, duration_secs: float, **_: object) -> None:
+    del duration_secs
     if event == _COMPILED:
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
