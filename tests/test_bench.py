@@ -15,7 +15,8 @@ from phymotion_jax.bench.timing import timed
 from phymotion_jax.cli import main
 from phymotion_jax.options import BAD_INPUT, DONE, SOME_FAILED
 
-RESULTS = sorted((Path(__file__).parents[1] / "benchmarks" / "results").glob("throughput*.json"))
+FOLDER = Path(__file__).parents[1] / "benchmarks" / "results"
+RESULTS = [*FOLDER.glob("throughput_*.json"), *FOLDER.glob("scaling_*.json")]
 
 
 def row(case="physical", clips=64, devices=1, rate=1000.0, **more):
