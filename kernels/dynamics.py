@@ -147,6 +147,19 @@ def inverse_dynamics(
     return carry_to_root(parents, motion, own)
 
 
+def centre_of_mass(motion: LinkMotion, mass: Array, com: Vec) -> Vec:
+    """Of all links in sum, relative to the root's origin, ``(1, B, T)``, in metres.
+
+    Args:
+      motion: of all links; rotations and positions are read.
+      mass: of each link, ``(links, B or 1, 1)``.
+      com: its own in its axes, in metres.
+    """
+    share = mass / jnp.sum(mass, axis=0, keepdims=True)
+    weighted = scale(add(motion.pos, mat_vec(motion.rot, com)), share)
+    return tuple(jnp.sum(c, axis=0, keepdims=True) for c in weighted)  # pyright: ignore
+
+
 def carry_to_root(
     parents: Parents, motion: Sequence[LinkMotion], own: Sequence[tuple[Vec, Vec]]
 ) -> Wrenches:
@@ -178,32 +191,6 @@ def carry_to_root(
         moments.append(mat_t_vec(level.rot, moment))
     assert below is not None
     return Wrenches(join_levels(moments[::-1]), below[2])
-
-
-def moments_of_forces(parents: Parents, motion: LinkMotion, force: Vec, moment: Vec) -> Vec:
-    """Moments across the joints, in the links' own axes, that forces on the links make.
-
-    With all moments about one point, those of a subtree are plain sums.
-
-    Args:
-      parents: the tree, sorted by level.
-      motion: of all links; rotations and positions are read.
-      force: on each link, ``(links, B, T)``, in world axes.
-      moment: about the root's origin.
-    """
-    below: tuple[list[int], Vec, Vec] | None = None
-    about: list[tuple[Vec, Vec]] = []
-    for start, stop in levels(parents)[::-1]:
-        here = list(range(start, stop))
-        own = _rows(force, here), _rows(moment, here)
-        if below is not None:
-            child, *sums = below
-            up = [parents[k] - start for k in child]
-            own = _barrier(tuple(_add_rows(a, b, up) for a, b in zip(own, sums, strict=True)))
-        below = (here, *own)
-        about.append(own)
-    forces, moments = (join_levels(v) for v in zip(*about[::-1], strict=True))
-    return mat_t_vec(motion.rot, sub(moments, cross(motion.pos, forces)))
 
 
 def join_levels(parts: Sequence[tuple[Array, ...]]) -> Any:

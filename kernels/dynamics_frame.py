@@ -4,6 +4,8 @@ The same arithmetic as in `dynamics`, link by link instead of level by level. Wh
 its children and its parent lies in the results, where the thread that wrote it finds it again.
 """
 
+from functools import partial
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import jax
@@ -22,14 +24,15 @@ from phymotion_jax.kernels.vectors import (
     mat_t_vec,
     mat_vec,
     quat_to_mat,
+    scale,
     sub,
 )
 
 _FIELDS = (9, 3, 3, 3, 3, 3, 3)
 """Components of the five fields of `LinkMotion`, then of the moment and the force."""
 
-_MOMENT, _FORCE = 21, 24
-"""First component of each."""
+_MOMENT, _FORCE, _COM = 21, 24, 27
+"""First component of each, and of the centre of mass."""
 
 
 class Body(NamedTuple):
@@ -57,6 +60,12 @@ class Joints(NamedTuple):
     root_acc: Vec
 
 
+def _store(memory: Memory, first: int, values: Any, k: Any) -> None:
+    """Components as row k of the results from the first on."""
+    for c, value in enumerate(values):
+        memory.store(first + c, k, value)
+
+
 def dynamics_pallas(
     parents: Parents,
     gravity: tuple[float, float, float],
@@ -64,8 +73,9 @@ def dynamics_pallas(
     joints: Joints,
     *,
     interpret: bool = False,
-) -> tuple[LinkMotion, Wrenches]:
-    """`link_motion` and `inverse_dynamics` of all links. Arguments as for these."""
+) -> tuple[LinkMotion, Wrenches, Vec]:
+    """`link_motion`, `inverse_dynamics` and `centre_of_mass` of all links. Arguments as for
+    these."""
     n_links, own = len(parents), body.mass.shape[1]
     clip = jnp.arange(own, dtype=jnp.int32)[None, :, None]
 
@@ -88,20 +98,20 @@ def dynamics_pallas(
             starts = (0, 9, 12, 15, 18)
             return LinkMotion(*(load(s, n, k) for s, n in zip(starts, _FIELDS, strict=False)))
 
-        def store(first: int, values: Any, k: Any) -> None:
-            for c, value in enumerate(values):
-                memory.store(first + c, k, value)
+        store = partial(_store, memory)
 
-        def keep(k: Any, motion: LinkMotion, link: Body) -> None:
+        def keep(k: Any, motion: LinkMotion, link: Body) -> tuple[Array, ...]:
             store(0, [c for field in motion for c in field], k)
             force, moment = own_wrench(motion, link.mass, link.com, link.inertia)
             store(_MOMENT, moment, k)
             store(_FORCE, force, k)
+            centre = add(motion.pos, mat_vec(motion.rot, link.com))
+            return (*scale(centre, link.mass), link.mass)
 
-        def outwards(k: Any, done: Any) -> Any:
+        def outwards(k: Any, sums: Any) -> Any:
             link, parent = constants(k), motion_of(memory.look_up(0, k))
-            keep(k, next_link(parent, link.offset, *joint(k)), link)
-            return done
+            more = keep(k, next_link(parent, link.offset, *joint(k)), link)
+            return tuple(a + b for a, b in zip(sums, more, strict=True))
 
         def inwards(step: Any, done: Any) -> Any:
             k = n_links - 1 - step
@@ -118,8 +128,8 @@ def dynamics_pallas(
         acc = tuple(memory.rows(10, k) - g for k, g in enumerate(gravity))
         spin = mat_vec(rot, ang_vel), mat_vec(rot, ang_acc)
         root = LinkMotion(rot, (zero, zero, zero), *spin, acc)  # pyright: ignore
-        keep(0, root, constants(0))
-        jax.lax.fori_loop(1, n_links, outwards, 0)
+        *sums, mass = jax.lax.fori_loop(1, n_links, outwards, keep(0, root, constants(0)))
+        store(_COM, [s / mass for s in sums], 0)
         jax.lax.fori_loop(0, n_links - 1, inwards, 0)
         store(_MOMENT, mat_t_vec(rot, load(_MOMENT, 3, 0)), 0)
 
@@ -127,11 +137,10 @@ def dynamics_pallas(
     arrays = (*arrays, jnp.concatenate(joints.root_acc), clip)
     upwards = jnp.array([max(p, 0) for p in parents], jnp.int32)
     tables = (upwards, *(c.reshape(-1) for c in jax.tree.leaves(body)))
-    results = [(n_links, jnp.float32)] * sum(_FIELDS)
+    results = [(n_links, jnp.float32)] * sum(_FIELDS) + [(1, jnp.float32)] * 3
     found = per_frame(program, arrays, results, tables=tables, interpret=interpret)
-    parts, start = [], 0
-    for count in _FIELDS:
-        parts.append(tuple(found[start : start + count]))
-        start += count
+    stops = zip(_FIELDS, accumulate(_FIELDS), strict=True)
+    parts = [tuple(found[stop - count : stop]) for count, stop in stops]
     *motion, moment, force = parts
-    return LinkMotion(*motion), Wrenches(moment, tuple(c[:1] for c in force))  # pyright: ignore
+    wrenches = Wrenches(moment, tuple(c[:1] for c in force))  # pyright: ignore
+    return LinkMotion(*motion), wrenches, tuple(found[_COM:])  # pyright: ignore

@@ -18,9 +18,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
+from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Float
 
-from phymotion_jax.kernels.smoother import Gains, gains_of, noise_pallas, noise_xla
+from phymotion_jax.kernels.smoother import (
+    Gains,
+    gains_of,
+    gains_pallas,
+    noise_pallas,
+    noise_xla,
+)
 from phymotion_jax.kernels.vectors import Quat, Vec, quat_normalize
 
 
@@ -98,6 +105,9 @@ def low_pass_motion(
     return smooth[:3], _unit(smooth[3:], quat, mask)  # pyright: ignore[reportReturnType]
 
 
+_FRAMES_LAST = {n: Layout(tuple(range(n))) for n in (2, 3)}
+
+
 @jax.custom_jvp
 def _noise(
     values: Float[Array, "C B T"], mask: Bool[Array, "B T"], cutoff: Float[Array, "B 1"]
@@ -116,15 +126,23 @@ def _noise_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
 
 
 def _noise_xla(values: Array, mask: Array, cutoff: Array) -> Array:
-    return _by_frames(noise_xla, values, mask, cutoff)
+    return _by_frames(gains_of, noise_xla, values, mask, cutoff)
 
 
 def _noise_pallas(values: Array, mask: Array, cutoff: Array) -> Array:
-    return _by_frames(noise_pallas, values, mask, cutoff)
+    # Else XLA has everything around it lie as the kernel's arrays do, clips before frames, and
+    # windows over the frames take six times as long.
+    values, mask = (with_layout_constraint(c, _FRAMES_LAST[c.ndim]) for c in (values, mask))
+    noise = _by_frames(gains_pallas, noise_pallas, values, mask, cutoff)
+    return with_layout_constraint(noise, _FRAMES_LAST[3])
 
 
 def _by_frames(
-    noise: Callable[[Array, Gains], Array], values: Array, mask: Array, cutoff: Array
+    gains_of: Callable[[Array, Array, Array], Gains],
+    noise: Callable[[Array, Gains], Array],
+    values: Array,
+    mask: Array,
+    cutoff: Array,
 ) -> Array:
     """Works on arrays with frames first, so that a loop over them reads what lies together."""
     pair = _with_neighbour(mask, mask)

@@ -16,7 +16,7 @@ from phymotion_jax.kernels.boxes import Boxes, boxes_meet, face_widths
 from phymotion_jax.kernels.overlap import Pairs
 from phymotion_jax.kernels.per_frame import Memory, per_frame
 from phymotion_jax.kernels.select import WORD, Bits, Hits, bits_of_words
-from phymotion_jax.kernels.vectors import Mat, Vec, add, mat_mat, mat_vec, sub
+from phymotion_jax.kernels.vectors import Mat, Vec, add, dot, mat_mat, mat_vec, norm, sub
 
 
 class Links(NamedTuple):
@@ -51,7 +51,7 @@ def near_xla(links: Links, pairs: Pairs) -> Bool[Array, "P B T"]:
     first, second = (np.array(side) for side in zip(*pairs, strict=True))
     a, b = (jax.tree.map(lambda c, k=k: c[k], links) for k in (first, second))
     turn, shift = between((a.rot, a.pos), (b.rot, b.pos))
-    return _meet(turn, shift, a.boxes, b.boxes)
+    return _meet(turn, shift, a.boxes, b.boxes) & _balls_meet((a.pos, b.pos), (a.boxes, b.boxes))
 
 
 def near_pallas(links: Links, pairs: Pairs, *, interpret: bool = False) -> UInt32[Array, "P W"]:
@@ -62,17 +62,29 @@ def near_pallas(links: Links, pairs: Pairs, *, interpret: bool = False) -> UInt3
     clip = jnp.arange(own, dtype=jnp.int32)[None, :, None]
 
     def program(memory: Memory) -> None:
-        def link(k: Array) -> tuple[Mat, Vec, Boxes]:
-            rot, pos = (tuple(memory.rows(c, k) for c in of) for of in (range(9), range(9, 12)))
+        def pos(k: Array) -> Vec:
+            return tuple(memory.rows(c, k) for c in range(9, 12))  # pyright: ignore
+
+        def rot(k: Array) -> Mat:
+            return tuple(memory.rows(c, k) for c in range(9))  # pyright: ignore
+
+        def box(k: Array) -> Boxes:
             place = k * own + memory.rows(12, 0)
-            box = [memory.look_up(c, place) for c in range(2, 8)]
-            return rot, pos, Boxes(tuple(box[:3]), tuple(box[3:]))  # pyright: ignore
+            found = [memory.look_up(c, place) for c in range(2, 8)]
+            return Boxes(tuple(found[:3]), tuple(found[3:]))  # pyright: ignore
 
         def test(p: Array, words: tuple[Array, ...]) -> tuple[Array, ...]:
-            (*a, box_a), (*b, box_b) = (link(memory.look_up(side, p)) for side in range(2))
-            met = _meet(*between(tuple(a), tuple(b)), box_a, box_b)  # pyright: ignore
-            bit = jnp.where(met, 1, 0) << (p & (WORD - 1))
-            return tuple(w | jnp.where(p >> 5 == k, bit, 0) for k, w in enumerate(words))
+            a, b = memory.look_up(0, p), memory.look_up(1, p)
+            near = _balls_meet((pos(a), pos(b)), (box(a), box(b)))
+
+            def boxes(words: tuple[Array, ...]) -> tuple[Array, ...]:
+                met = near & _meet(*between((rot(a), pos(a)), (rot(b), pos(b))), box(a), box(b))
+                bit = jnp.where(met, 1, 0) << (p & (WORD - 1))
+                return tuple(w | jnp.where(p >> 5 == k, bit, 0) for k, w in enumerate(words))
+
+            # Most pairs are far apart on all frames of a block, and not worth turning a box for.
+            some = jnp.max(jnp.where(near, 1, 0)) > 0
+            return jax.lax.cond(some, boxes, lambda same: same, words)
 
         nothing = jnp.zeros_like(memory.rows(12, 0))
         words = jax.lax.fori_loop(0, len(pairs), test, (nothing,) * n_words)
@@ -110,6 +122,13 @@ def between(a: tuple[Mat, Vec], b: tuple[Mat, Vec]) -> tuple[Mat, Vec]:
     (rot_a, pos_a), (rot_b, pos_b) = a, b
     back: Mat = tuple(rot_a[3 * j + i] for i in range(3) for j in range(3))  # pyright: ignore
     return mat_mat(back, rot_b), mat_vec(back, sub(pos_b, pos_a))
+
+
+def _balls_meet(pos: tuple[Vec, Vec], boxes: tuple[Boxes, Boxes]) -> Array:
+    """Whether balls about the links' origins that hold their boxes do."""
+    reach = [norm(box.centre) + norm(box.half) for box in boxes]
+    way = sub(*pos)
+    return dot(way, way) <= (reach[0] + reach[1]) ** 2
 
 
 def _meet(turn: Mat, shift: Vec, a: Boxes, b: Boxes) -> Array:

@@ -42,21 +42,59 @@ def gains_of(
     The first frame of a run is its own position, the second its own slope, whatever they were
     predicted to be. The gains are also the covariances of the position with itself and the slope.
     """
-    one = jnp.ones_like(bend)
 
     def update(carry, frame):
-        position, slope, spread = carry
-        pair, triple = frame
-        spread = spread + bend
-        mixed = slope + spread
-        predicted = position + slope + mixed  # its variance; the data's is 1
-        weight = jnp.where(triple, 1.0 / (predicted + 1.0), 0.0)
-        position = jnp.where(triple, predicted * weight, one)
-        slope = jnp.where(triple, mixed * weight, pair.astype(bend.dtype))
-        spread = jnp.where(triple, spread - mixed * slope, 2.0 * one)
-        return (position, slope, spread), Gains(position, slope, weight)
+        return _next_gains(carry, bend, frame)
 
-    return jax.lax.scan(update, (one, 0.0 * one, 2.0 * one), (pair, triple), unroll=UNROLL)[1]
+    return jax.lax.scan(update, _first_gains(bend), (pair, triple), unroll=UNROLL)[1]
+
+
+def gains_pallas(
+    bend: Float[Array, " B"],
+    pair: Bool[Array, "T B"],
+    triple: Bool[Array, "T B"],
+    *,
+    interpret: bool = False,
+) -> Gains:
+    """The same as one GPU kernel of a thread a clip: as a loop of XLA it is a launch a frame."""
+
+    def program(memory: Memory) -> None:
+        bend = memory.rows(1, 0)
+
+        def update(t: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+            real = memory.rows(0, t)  # predecessors
+            carry, gains = _next_gains(carry, bend, (real > 0, real > 1))
+            for k, c in enumerate(gains):
+                memory.store(k, t, c)
+            return carry
+
+        jax.lax.fori_loop(0, len(pair), update, _first_gains(bend))
+
+    real = pair.astype(jnp.int8) + triple.astype(jnp.int8)
+    results = [(len(pair), jnp.float32)] * 3
+    arrays = (real[:, None], bend[None, None])
+    return Gains(*(c[:, 0] for c in per_frame(program, arrays, results, interpret=interpret)))
+
+
+def _first_gains(bend: Array) -> tuple[Array, Array, Array]:
+    one = jnp.ones_like(bend)
+    return one, 0.0 * one, 2.0 * one
+
+
+def _next_gains(
+    before: tuple[Array, Array, Array], bend: Array, real: tuple[Array, Array]
+) -> tuple[tuple[Array, Array, Array], Gains]:
+    """Those of a frame from those of the one before it and its own spread."""
+    (position, slope, spread), (pair, triple) = before, real
+    one = jnp.ones_like(bend)
+    spread = spread + bend
+    mixed = slope + spread
+    predicted = position + slope + mixed  # its variance; the data's is 1
+    weight = jnp.where(triple, 1.0 / (predicted + 1.0), 0.0)
+    position = jnp.where(triple, predicted * weight, one)
+    slope = jnp.where(triple, mixed * weight, pair.astype(bend.dtype))
+    spread = jnp.where(triple, spread - mixed * slope, 2.0 * one)
+    return (position, slope, spread), Gains(position, slope, weight)
 
 
 def noise_xla(values: Float[Array, "T C B"], gains: Gains) -> Float[Array, "T C B"]:

@@ -69,10 +69,10 @@ def hull_offset(query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]) -> Ve
 
 @jax.custom_jvp
 def _offset(query: Vec2, points: Vec2, touching: Bool[Array, "N B T"]) -> Vec2:
+    # Where nothing touches both corners are the query itself, at no distance.
     a, b, share, inside = _nearest_edge(query, points, touching)
-    outside = jnp.any(touching, axis=0) & ~inside
     x, y = share * a.x + (1.0 - share) * b.x, share * a.y + (1.0 - share) * b.y
-    return jnp.where(outside, x, 0.0), jnp.where(outside, y, 0.0)
+    return jnp.where(inside, 0.0, x), jnp.where(inside, 0.0, y)
 
 
 @_offset.defjvp

@@ -18,13 +18,14 @@ from phymotion_jax.errors import UnknownNameError
 from phymotion_jax.kernels.dynamics import (
     LinkMotion,
     Wrenches,
+    centre_of_mass,
     inverse_dynamics,
     join_levels,
     link_motion,
 )
 from phymotion_jax.kernels.dynamics_frame import Body, Joints, dynamics_pallas
 from phymotion_jax.kernels.tree import Parents
-from phymotion_jax.kernels.vectors import Sym, unstack
+from phymotion_jax.kernels.vectors import Sym, Vec, unstack
 
 Backend = Literal["fused", "mjx"]
 BACKENDS: tuple[Backend, ...] = ("fused", "mjx")
@@ -41,6 +42,9 @@ class Dynamics(NamedTuple):
 
     wrenches: Wrenches
     """Moments across the joints and force on the root."""
+
+    com: Vec
+    """Centre of mass relative to the root's origin, ``(1, B, T)``, in metres."""
 
 
 def dynamics(humanoid: Humanoid, joints: JointMotion, *, backend: Backend = "fused") -> Dynamics:
@@ -59,12 +63,12 @@ def dynamics(humanoid: Humanoid, joints: JointMotion, *, backend: Backend = "fus
     moved = Joints(joints.quat, joints.ang_vel, joints.ang_acc, joints.root_acc)
     if backend == "fused":
         return Dynamics(*_fused(humanoid.parents, body, moved))
-    motion, _ = _by_levels(humanoid.parents, body, moved)
-    return Dynamics(motion, _mjx_wrenches(humanoid, joints))
+    found = Dynamics(*_by_levels(humanoid.parents, body, moved))
+    return found._replace(wrenches=_mjx_wrenches(humanoid, joints))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _fused(parents: Parents, body: Body, joints: Joints) -> tuple[LinkMotion, Wrenches]:
+def _fused(parents: Parents, body: Body, joints: Joints) -> tuple[LinkMotion, Wrenches, Vec]:
     by_levels = partial(_by_levels, parents)
     if joints.quat[0].dtype != jnp.float32:
         return by_levels(body, joints)
@@ -77,7 +81,7 @@ def _fused_jvp(parents: Parents, primals: Any, tangents: Any) -> Any:
     return jax.jvp(partial(_by_levels, parents), primals, tangents)
 
 
-def _by_levels(parents: Parents, body: Body, joints: Joints) -> tuple[LinkMotion, Wrenches]:
+def _by_levels(parents: Parents, body: Body, joints: Joints) -> tuple[LinkMotion, Wrenches, Vec]:
     """As plain XLA."""
     levels = link_motion(
         *(parents, body.offset, joints.quat, joints.ang_vel, joints.ang_acc),
@@ -86,7 +90,8 @@ def _by_levels(parents: Parents, body: Body, joints: Joints) -> tuple[LinkMotion
     )
     wrenches = inverse_dynamics(parents, levels, body.mass, body.com, body.inertia)
     fields = (join_levels([getattr(x, f) for x in levels]) for f in LinkMotion._fields)
-    return LinkMotion(*fields), wrenches
+    motion = LinkMotion(*fields)
+    return motion, wrenches, centre_of_mass(motion, body.mass, body.com)
 
 
 def _symmetric(inertia: Array) -> Sym:

@@ -18,10 +18,8 @@ from phymotion_jax.kernels.vectors import (
     Quat,
     Vec,
     add,
-    mat_vec,
     norm,
     quat_normalize,
-    scale,
     unstack,
     unstack_frames,
 )
@@ -112,9 +110,9 @@ def moving_body(
       find_floor: how, from the height of the lowest contact point, the mask and the frame rate.
     """
     joints = joint_rates(batch) if joints is None else joints
-    motion, wrenches = dynamics(humanoid, joints, backend=backend)
+    found = dynamics(humanoid, joints, backend=backend)
     # Barriers: what follows reads these many times, and XLA would rather compute them again.
-    motion, wrenches = jax.lax.optimization_barrier((motion, wrenches))
+    motion, wrenches, com = jax.lax.optimization_barrier(found)
     root = joints.root_pos
     points = link_points(
         motion.rot,
@@ -135,18 +133,10 @@ def moving_body(
         motion=motion,
         wrenches=wrenches,
         weight=-GRAVITY[2] * jnp.broadcast_to(humanoid.total_mass, batch.fps.shape)[:, None],
-        com=_centre_of_mass(humanoid, motion, root),
+        com=tuple(c[0] for c in add(com, root)),  # pyright: ignore[reportArgumentType]
         points=(points[0], points[1], points[2] - height[:, None]),
         floor=height,
     )
-
-
-def _centre_of_mass(humanoid: Humanoid, motion: LinkMotion, root: Vec) -> Vec:
-    mass = unstack(humanoid.mass[..., None])[0]
-    share = mass / jnp.sum(mass, axis=0, keepdims=True)
-    centres = add(motion.pos, mat_vec(motion.rot, unstack(humanoid.com)))  # pyright: ignore
-    weighted = scale(centres, share)
-    return tuple(jnp.sum(c, axis=0) + r[0] for c, r in zip(weighted, root, strict=True))  # pyright: ignore
 
 
 def activity(state: State) -> Float[Array, " B"]:

@@ -9,11 +9,16 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from phymotion_jax.dynamics import GRAVITY, _by_levels
+from phymotion_jax.kernels.boxes import Boxes
 from phymotion_jax.kernels.dynamics_frame import Body, Joints, dynamics_pallas
 from phymotion_jax.kernels.ground_forces import Contacts, solve_pallas, solve_xla
+from phymotion_jax.kernels.hull_pairs import Links, near_pallas, near_xla, words_of
 from phymotion_jax.kernels.hull_search import Hulls, walk_pallas, walk_xla
 from phymotion_jax.kernels.per_frame import Memory, per_frame
-from phymotion_jax.kernels.smoother import gains_of, noise_pallas, noise_xla
+from phymotion_jax.kernels.pooling import pool_pallas, pool_xla
+from phymotion_jax.kernels.pushes import Links as Places
+from phymotion_jax.kernels.pushes import Pushes, moments_pallas, moments_xla
+from phymotion_jax.kernels.smoother import gains_of, gains_pallas, noise_pallas, noise_xla
 from phymotion_jax.kernels.support import nearest_edge_pallas, nearest_edge_xla
 
 CLIPS, FRAMES = 3, 100  # no multiple of the 32 frames of a program
@@ -96,16 +101,45 @@ def test_dynamics(bodies, rng):
         np.testing.assert_allclose(a, b, atol=ATOL_OF_LARGEST * np.abs(b).max())
 
 
+def test_pooled_contacts(rng):
+    """Groups of one and of several points; one group touches nowhere."""
+    points = tuple(0.1 * c for c in arrays(rng, 12))
+    weight = jnp.clip(arrays(rng, 12)[0], 0.0, 1.0).at[3:6].set(0.0)
+    inputs = points, weight, arrays(rng)
+    want = jax.jit(partial(pool_xla, (3, 3, 1, 5)))(*inputs)
+    got = jax.jit(partial(pool_pallas, (3, 3, 1, 5), interpret=True))(*inputs)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_allclose(a, b, atol=ATOL_OF_LARGEST * np.abs(b).max())
+
+
+def test_moments_left(rng):
+    """A tree of nine links, some of which are pushed twice, some not at all, in no order."""
+    parents, owners = (-1, 0, 0, 0, 1, 2, 2, 4, 4), (4, 4, 8, 0, 6, 2)
+    turn = Rotation.random(9 * CLIPS * FRAMES, rng=rng).as_matrix()
+    turn = jnp.asarray(turn.reshape(9, CLIPS, FRAMES, 9), jnp.float32)
+    links = Places(tuple(jnp.moveaxis(turn, -1, 0)), arrays(rng, 9))  # pyright: ignore
+    newtons = 700.0 + 100.0 * arrays(rng)[0][:, :1]
+    pushes = Pushes(arrays(rng, 6), arrays(rng, 6), arrays(rng), newtons)  # pyright: ignore
+    inputs = links, tuple(100.0 * c for c in arrays(rng, 9)), pushes
+    want = jax.jit(partial(moments_xla, parents, owners))(*inputs)
+    got = jax.jit(partial(moments_pallas, parents, owners, interpret=True))(*inputs)
+    assert np.abs(want[0] - inputs[1][0])[3].max() == 0.0  # a leaf without a push
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, atol=ATOL_OF_LARGEST * np.abs(b).max())
+
+
 def test_low_pass(rng):
     """Two runs with a gap between, one clip at a cut-off of its own; NaN on padding."""
     mask = jnp.ones((CLIPS, FRAMES), bool).at[1, 40:45].set(False).at[2, 90:].set(False)
     values = jnp.where(mask, jnp.cumsum(arrays(rng, 5)[0], axis=-1), jnp.nan)
     values = jnp.moveaxis(values, -1, 0)  # T C B
     pair = mask.T & jnp.pad(mask.T[:-1], ((1, 0), (0, 0)))
-    gains = jax.jit(gains_of)(
-        jnp.asarray([0.1, 0.01, 1.0]), pair, pair & jnp.pad(pair[:-1], ((1, 0), (0, 0)))
-    )
+    triple = pair & jnp.pad(pair[:-1], ((1, 0), (0, 0)))
+    known = jnp.asarray([0.1, 0.01, 1.0]), pair, triple
+    gains = jax.jit(gains_of)(*known)
     want = jax.jit(noise_xla)(values, gains)
+    for a, b in zip(jax.jit(partial(gains_pallas, interpret=True))(*known), gains, strict=True):
+        np.testing.assert_allclose(a, b, atol=ATOL_NOISE)
     got = jax.jit(partial(noise_pallas, interpret=True))(values, gains)
     assert np.abs(want).max() > 0.3
     np.testing.assert_allclose(got, want, atol=ATOL_NOISE)
@@ -120,6 +154,22 @@ def test_nearest_edge(rng):
     assert 0 < np.sum(want[3]) < want[3].size  # some are inside
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_near_pairs(rng):
+    """Boxes decimetres large, half a metre apart: some meet, some balls around them alone do."""
+    turn = Rotation.random(6 * CLIPS * FRAMES, rng=rng).as_matrix()
+    turn = jnp.asarray(turn.reshape(6, CLIPS, FRAMES, 9), jnp.float32)
+    size = (0.2 * rng.random((2, 3, 6, CLIPS, 1))).astype(np.float32)
+    boxes = Boxes(*(tuple(jnp.asarray(c)) for c in size))  # pyright: ignore
+    pos = tuple(0.3 * c for c in arrays(rng, 6))
+    links = Links(tuple(jnp.moveaxis(turn, -1, 0)), pos, boxes)  # pyright: ignore
+    pairs = tuple((a, b) for a in range(6) for b in range(a))
+    want = jax.jit(lambda links: words_of(near_xla(links, pairs).reshape(len(pairs), -1)))(links)
+    got = jax.jit(partial(near_pallas, pairs=pairs, interpret=True))(links)
+    hits = np.bitwise_count(want).sum() / (len(pairs) * CLIPS * FRAMES)
+    assert 0.02 < hits < 0.5
+    np.testing.assert_array_equal(got, want)
 
 
 @pytest.fixture

@@ -18,7 +18,9 @@ _HELD_BW = 0.2
 """Below this vertical force a centre of pressure means nothing."""
 
 
-def imbalance(state: State, touch: Float[Array, "P B T"]) -> Float[Array, "B T"]:
+def imbalance(
+    state: State, touch: Float[Array, "P B T"], stands: Float[Array, "B T"]
+) -> Float[Array, "B T"]:
     """How far outside the support polygon the required centre of pressure lies, in metres.
 
     Averaged as a vector, by the load, over the time in which a body begins to fall: what comes and
@@ -26,9 +28,8 @@ def imbalance(state: State, touch: Float[Array, "P B T"]) -> Float[Array, "B T"]
     balance. Nothing is required while the body is in the air, or weighs next to nothing.
     """
     cop, up = required_cop(state)
-    touches = touch > 0.0
-    x, y = hull_offset(cop, state.points[:2], touches)
-    load = jnp.where(jnp.any(touches, axis=0) & (up > _HELD_BW), up, 0.0)
+    x, y = hull_offset(cop, state.points[:2], touch > 0.0)
+    load = jnp.where((stands > 0.0) & (up > _HELD_BW), up, 0.0)
     window = (state.mask, state.fps, _FALL_S)
     # Stored: else XLA works out what is summed anew for each end of a window.
     parts = jax.lax.optimization_barrier((load * x, load * y, load))

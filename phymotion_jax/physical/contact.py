@@ -10,6 +10,7 @@ from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.kernels.tree import take_rows
 from phymotion_jax.kernels.vectors import norm
 from phymotion_jax.kernels.windows import moving_sum
+from phymotion_jax.loads import forces_on
 from phymotion_jax.parts.violation import Violation, whole_body
 from phymotion_jax.physical.ramps import ramp, worst
 from phymotion_jax.physical.scene import Scene
@@ -100,7 +101,7 @@ def _steps(
     state = scene.state
     height = take_rows(state.points[2], sole)
     lowest = jnp.min(state.points[2], axis=0)
-    load = take_rows(scene.loads.on_points(humanoid)[2], sole)
+    load = forces_on(sole, scene.loads, state, humanoid, scene.touch)[2]
     load = load + held * jnp.exp((lowest - height) / _LOWEST_M)
     load = jnp.minimum(load[..., 1:], load[..., :-1])
     total = jnp.sum(load, axis=0)
@@ -134,7 +135,7 @@ def floating(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violat
 def unsupported(scene: Scene) -> Float[Array, "B T"]:
     """Force needed while nothing touches, in body weights, less what the low-pass smears of the
     pushes before and after over the flight between them."""
-    state, touch = scene.state, jnp.max(scene.touch, axis=0)
+    state, touch = scene.state, scene.stands
     window = (state.mask, state.fps, _SMEAR_S)
     near = moving_sum(touch, *window) / jnp.maximum(moving_sum(jnp.ones_like(touch), *window), 1.0)
     needed = norm(scene.loads.ground.residual_force) - _PUSH_BW * near

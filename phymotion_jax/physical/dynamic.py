@@ -114,7 +114,7 @@ def left_over(
     takes to fall is `con.balance`'s, whether the residual has it as a moment or as a force on the
     floor below the centre of mass.
     """
-    ground, stands = scene.loads.ground, jnp.max(scene.touch, axis=0)
+    ground, stands = scene.loads.ground, scene.stands
     force, moment = norm(ground.residual_force), norm(ground.residual_moment)
     missing = moment + force * scene.com_height
     lasting = jnp.maximum(scene.imbalance - preset.imbalance_m.soft, 0.0)

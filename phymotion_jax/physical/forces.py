@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.kernels.tree import take_rows
 from phymotion_jax.kernels.vectors import Vec, scale
+from phymotion_jax.loads import forces_on
 from phymotion_jax.physical.scene import Scene
 from phymotion_jax.report import Forces
 
@@ -17,8 +18,10 @@ _CARRIES_N = 20.0
 def forces_of(scene: Scene, humanoid: Humanoid) -> Forces:
     """Gather the forces of a scene. XLA drops this where no one asks for it."""
     state, ground = scene.state, scene.loads.ground
-    newtons = scale(scene.loads.on_points(humanoid), state.weight)
-    others = sorted(set(range(len(humanoid.contact_link))) - {k for f in humanoid.feet for k in f})
+    every = range(len(humanoid.contact_link))
+    on_points = forces_on(every, scene.loads, state, humanoid, scene.touch)
+    newtons = scale(on_points, state.weight)
+    others = sorted(set(every) - {k for f in humanoid.feet for k in f})
     groups = (*humanoid.feet, tuple(others))
     on = [jnp.stack([jnp.sum(take_rows(c, g), axis=0) for c in newtons], -1) for g in groups]
     feet = [_centre(newtons[2], state.points, state.floor, foot) for foot in humanoid.feet]

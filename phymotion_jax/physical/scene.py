@@ -36,6 +36,9 @@ class Scene(NamedTuple):
     touch: Float[Array, "P B T"]
     """How surely each contact point touches, from 0 to 1; 0 on padding."""
 
+    stands: Float[Array, "B T"]
+    """How surely anything does: the surest point."""
+
     loads: Loads
     """Ground forces, what they leave over, and joint moments with them at work."""
 
@@ -80,10 +83,11 @@ def scene(
         batch, humanoid, joints=rates_of(quat, root, batch.mask, fps), backend=backend, floor=floor
     )
     conf = static_points(batch.static_conf, humanoid.contact_link)
-    touch = jax.lax.optimization_barrier(_touch(state, humanoid, conf, preset))
+    touch = _touch(state, humanoid, conf, preset)
+    touch, stands = jax.lax.optimization_barrier((touch, jnp.max(touch, axis=0)))
     loads = ground_loads(state, humanoid, touch, friction=preset.friction)
-    loads, out = jax.lax.optimization_barrier((loads, imbalance(state, touch)))
-    return Scene(state, touch, loads, out, rough)
+    loads, out = jax.lax.optimization_barrier((loads, imbalance(state, touch, stands)))
+    return Scene(state, touch, stands, loads, out, rough)
 
 
 def _touch(
@@ -97,6 +101,7 @@ def _touch(
     near = _near(state.points[2], humanoid, preset)
     velocity, _ = linear_rates(state.points, state.mask, state.fps)
     speed = norm((velocity[0], velocity[1], jnp.zeros_like(velocity[0])))
+    speed = jax.lax.optimization_barrier(speed)  # else two velocities are stored in its place
     slowest = jnp.min(jnp.where(near > 0.5, speed, jnp.inf), axis=0)
     slowest = jnp.where(jnp.isfinite(slowest), slowest, 0.0)
     stands = 1.0 - ramp(speed - slowest, preset.touch_speed_m_s, preset.smooth)

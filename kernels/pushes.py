@@ -1,0 +1,182 @@
+"""What forces from outside take off the moments across a tree's joints."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from phymotion_jax.kernels.dynamics import join_levels
+from phymotion_jax.kernels.per_frame import Memory, per_frame
+from phymotion_jax.kernels.tree import Parents, add_to_parents, levels, take_rows
+from phymotion_jax.kernels.vectors import Mat, Vec, add, cross, mat_t_vec, scale, sub
+
+_barrier = jax.lax.optimization_barrier
+
+
+class Pushes(NamedTuple):
+    """Forces on points of the links. Arrays are ``(G, B, T)``, in world axes."""
+
+    force: Vec
+    """In body weights, or any other unit."""
+
+    place: Vec
+    """Where each acts, relative to `origin`, in metres."""
+
+    origin: Vec
+    """Relative to the root's origin, ``(B, T)``."""
+
+    newtons: Float[Array, "B T"]
+    """In a unit of force."""
+
+
+class Links(NamedTuple):
+    """Where the links are. Arrays are ``(L, B, T)``."""
+
+    rot: Mat
+    """Rotation from the link to the world."""
+
+    pos: Vec
+    """Origin relative to the root's, in metres."""
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def moments_left(
+    parents: Parents, owners: tuple[int, ...], links: Links, moment: Vec, pushes: Pushes
+) -> Vec:
+    """Moments across the joints, less what pushes on the links do.
+
+    With all moments about one point, those of a subtree are plain sums. On an NVIDIA GPU one
+    kernel.
+
+    Args:
+      parents: the tree, sorted by level.
+      owners: link of each push.
+      links: where they are.
+      moment: across each joint without the pushes, in the link's own axes, ``(L, B, T)``, in N·m.
+      pushes: what acts on them.
+    """
+    xla = partial(moments_xla, parents, owners)
+    if moment[0].dtype != jnp.float32:
+        return xla(links, moment, pushes)
+    pallas = partial(moments_pallas, parents, owners)
+    return jax.lax.platform_dependent(links, moment, pushes, cuda=pallas, default=xla)
+
+
+@moments_left.defjvp
+def _moments_jvp(parents: Parents, owners: tuple[int, ...], primals: Any, tangents: Any) -> Any:
+    return jax.jvp(partial(moments_xla, parents, owners), primals, tangents)
+
+
+def moments_xla(
+    parents: Parents, owners: tuple[int, ...], links: Links, moment: Vec, pushes: Pushes
+) -> Vec:
+    """Level by level."""
+    force = scale(pushes.force, pushes.newtons)
+    place = add(pushes.place, tuple(c[None] for c in pushes.origin))  # pyright: ignore
+    # A barrier: each row of each link's sum would work them out again, a third of the program.
+    force, about_root = _barrier((force, cross(place, force)))
+    on_links = (_by_link(v, owners, len(parents)) for v in (force, about_root))
+    forces, moments = _of_subtrees(parents, *on_links)
+    return sub(moment, mat_t_vec(links.rot, sub(moments, cross(links.pos, forces))))
+
+
+def _by_link(rows: Vec, owners: tuple[int, ...], n_links: int) -> Vec:
+    """Sums over the rows that each link owns."""
+    zero = jnp.zeros_like(rows[0][:1])
+    mine = [[k for k, owner in enumerate(owners) if owner == link] for link in range(n_links)]
+    return tuple(  # pyright: ignore[reportReturnType]
+        jnp.concatenate(
+            [jnp.sum(take_rows(c, m), axis=0, keepdims=True) if m else zero for m in mine]
+        )
+        for c in rows
+    )
+
+
+def _of_subtrees(parents: Parents, force: Vec, moment: Vec) -> tuple[Vec, Vec]:
+    """Sums over each link and all beyond it."""
+    below: tuple[list[int], tuple[Array, ...]] | None = None
+    sums: list[tuple[Array, ...]] = []
+    for start, stop in levels(parents)[::-1]:
+        own = tuple(c[start:stop] for c in (*force, *moment))
+        if below is not None:
+            child, beyond = below
+            up = [parents[k] - start for k in child]
+            own = tuple(add_to_parents(a, b, up) for a, b in zip(own, beyond, strict=True))
+            own = _barrier(own)
+        below = (list(range(start, stop)), own)
+        sums.append(own)
+    joined = join_levels(sums[::-1])
+    return joined[:3], joined[3:]
+
+
+def moments_pallas(
+    parents: Parents,
+    owners: tuple[int, ...],
+    links: Links,
+    moment: Vec,
+    pushes: Pushes,
+    *,
+    interpret: bool = False,
+) -> Vec:
+    """Link by link. Sums on their way to the root lie in the results, where the thread that wrote
+    them finds them again."""
+    n_links = len(parents)
+    order = sorted(range(len(owners)), key=owners.__getitem__)
+    starts = [sum(owner < link for owner in owners) for link in range(n_links + 1)]
+
+    def program(memory: Memory) -> None:
+        frame = [memory.rows(21, k) for k in range(4)]
+        zero = jnp.zeros_like(frame[0])
+
+        def load(first: int, k: Any, count: int = 3) -> Any:
+            return tuple(memory.rows(first + c, k) for c in range(count))
+
+        def sums(k: Any) -> tuple[Vec, Vec]:
+            kept = [memory.result(c, k) for c in range(6)]
+            return tuple(kept[:3]), tuple(kept[3:])  # pyright: ignore[reportReturnType]
+
+        def store(k: Any, values: Any, first: int = 0) -> None:
+            for c, value in enumerate(values):
+                memory.store(first + c, k, value)
+
+        def own(k: Any, done: Any) -> Any:
+            def add_one(i: Any, total: Any) -> Any:
+                push = memory.look_up(1, i)
+                force = load(0, push)
+                place = add(load(3, push), tuple(frame[:3]))  # pyright: ignore
+                return tuple(
+                    a + b for a, b in zip(total, (*force, *cross(place, force)), strict=True)
+                )
+
+            span = memory.look_up(2, k), memory.look_up(2, k + 1)
+            store(k, jax.lax.fori_loop(*span, add_one, (zero,) * 6))
+            return done
+
+        def across(k: Any, force: Vec, about_root: Vec) -> None:
+            about = sub(about_root, cross(load(15, k), force))
+            carried = scale(mat_t_vec(load(6, k, 9), about), frame[3])
+            store(k, sub(load(18, k), carried), 3)
+
+        def inwards(step: Any, done: Any) -> Any:
+            k = n_links - 1 - step
+            parent = memory.look_up(0, k)
+            force, about_root = sums(k)
+            above = sums(parent)
+            store(parent, (*add(above[0], force), *add(above[1], about_root)))
+            across(k, force, about_root)
+            return done
+
+        jax.lax.fori_loop(0, n_links, own, 0)
+        jax.lax.fori_loop(0, n_links - 1, inwards, 0)
+        across(0, *sums(0))
+
+    newtons = jnp.broadcast_to(pushes.newtons, pushes.origin[0].shape)
+    frame = jnp.stack([*pushes.origin, newtons])
+    arrays = (*pushes.force, *pushes.place, *links.rot, *links.pos, *moment, frame)
+    upwards = [max(p, 0) for p in parents]
+    tables = tuple(jnp.array(x, jnp.int32) for x in (upwards, order, starts))
+    results = [(n_links, jnp.float32)] * 6
+    found = per_frame(program, arrays, results, tables=tables, interpret=interpret)
+    return tuple(found[3:])  # pyright: ignore[reportReturnType]
