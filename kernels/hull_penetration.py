@@ -18,7 +18,7 @@ from phymotion_jax.kernels.boxes import Boxes, box_of, face_widths
 from phymotion_jax.kernels.hull_pairs import Links, as_bits, between, near_pairs, place, words_of
 from phymotion_jax.kernels.hull_search import Hulls, WayOut, shortest_way_out
 from phymotion_jax.kernels.overlap import Pairs
-from phymotion_jax.kernels.select import Hits, over_hits
+from phymotion_jax.kernels.select import Hits, look_up, over_hits
 from phymotion_jax.kernels.vectors import (
     Mat,
     Vec,
@@ -160,10 +160,10 @@ def _facing(body: _Body, pairs: Pairs, hits: Hits) -> _Facing:
     first, second = (jnp.array(side)[pair] for side in zip(*pairs, strict=True))
 
     def moved(link: Array) -> tuple[Mat, Vec]:
-        return jax.tree.map(lambda c: c[link, clip, frame], (body.links.rot, body.links.pos))
+        return jax.tree.map(lambda c: look_up(c, link, clip, frame), body.links[:2])
 
     def box(link: Array) -> Boxes:
-        return jax.tree.map(lambda c: c[link, own, 0], body.links.boxes)
+        return jax.tree.map(lambda c: look_up(c[..., 0], link, own), body.links.boxes)
 
     a, b, box_a, box_b = moved(first), moved(second), box(first), box(second)
     turn, shift = between(a, b)

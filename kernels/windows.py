@@ -29,12 +29,12 @@ def moving_sum(
 
 
 def mean_and_worst(
-    values: Float[Array, "B T"],
+    values: Float[Array, "*items B T"],
     mask: Bool[Array, "B T"],
     fps: Float[Array, "B 1"],
     seconds: float,
     sharpness: float = float("inf"),
-) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
+) -> tuple[Float[Array, "*items B"], Float[Array, "*items B"]]:
     """Mean over a clip, and mean over its worst window.
 
     A clip shorter than the window is one window. Zero for a clip without frames. With a finite
@@ -46,11 +46,11 @@ def mean_and_worst(
     start = jnp.arange(mask.shape[1], dtype=fps.dtype)[None]
     start = jnp.minimum(start, jnp.maximum(count - length, 0.0))
     window = (_at(total, start + length) - _at(total, start)) / length
-    mean = total[:, -1] / jnp.maximum(count[:, 0], 1.0)
+    mean = total[..., -1] / jnp.maximum(count[:, 0], 1.0)
     if sharpness == float("inf"):
-        return mean, jnp.max(window, axis=1)
-    weight = jax.nn.softmax(jnp.where(mask, sharpness * window, -jnp.inf), axis=1)
-    return mean, jnp.sum(jnp.where(mask, weight * window, 0.0), axis=1)
+        return mean, jnp.max(window, axis=-1)
+    weight = jax.nn.softmax(jnp.where(mask, sharpness * window, -jnp.inf), axis=-1)
+    return mean, jnp.sum(jnp.where(mask, weight * window, 0.0), axis=-1)
 
 
 def _running_total(values: Float[Array, "*items B T"]) -> Float[Array, "*items B N"]:

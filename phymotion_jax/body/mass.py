@@ -8,8 +8,10 @@ centre of mass exactly, and the pieces add up to the segment.
 """
 
 import json
-from functools import cache, reduce
+from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -38,6 +40,11 @@ _LIMBS = {  # de Leva's segment: (link, its distal joint)
     "upper_arm": ("shoulder", "elbow"),
     "forearm": ("elbow", "wrist"),
 }
+
+_SIDES = ("left", "right")
+
+_ALONG = {"upper_arm": 0, "forearm": 0, "hand": 0, "foot": 2}
+"""Axis of the model that a segment lies along at rest, where it is not upright."""
 
 
 @cache
@@ -82,57 +89,108 @@ def link_moments(
       fingertip: tip of each hand.
       mass_kg: whole-body mass.
     """
-    links = _column_moments(joints, vertex, mass_kg)
-    for s, side in enumerate(("left", "right")):
-        for segment, (link, distal) in _LIMBS.items():
-            start, end = (joints[..., body_index(f"{side}_{n}"), :] for n in (link, distal))
-            links[f"{side}_{link}"] = _limb(segment, start, end, mass_kg)
-        links |= _foot(side, joints, heel[..., s, :], toe_tip[..., s, :], mass_kg)
-        links |= _hand(side, joints, fingertip[..., s, :], mass_kg)
-        links |= _collar(side, joints, mass_kg)
+    bars = _column_bars(joints, vertex)
+    for s, side in enumerate(_SIDES):
+        bars += _foot(side, joints, heel[..., s, :], toe_tip[..., s, :])
+        bars += _hand(side, joints, fingertip[..., s, :])
+    names, limbs = _limbs(joints, mass_kg)
+    names = [*(bar.link for bar in bars), *names]
+    links: dict[str, Moments] = {}
+    for name, piece in zip(names, [*_sawn(bars, mass_kg), *limbs], strict=True):
+        links[name] = links[name] + piece if name in links else piece
     # The collars are part of de Leva's upper trunk: what they take, the chest gives.
-    links["spine3"] = links["spine3"] - links["left_collar"] - links["right_collar"]
+    for side in _SIDES:
+        collar = _collar(side, joints, mass_kg)
+        links |= {f"{side}_collar": collar, "spine3": links["spine3"] - collar}
     return [links[name] for name in BODY_NAMES]
 
 
-def _section(radii: np.ndarray, length: Array, along: int) -> tuple[Array, Array]:
-    """Variance across a segment, as a diagonal matrix, and along it, in m², from its radii.
+class _Bar(NamedTuple):
+    """The piece of a segment that belongs to a link."""
+
+    link: str
+    segment: str
+
+    start: Float[Array, "*B 3"]
+    """Where the whole segment begins."""
+
+    end: Float[Array, "*B 3"]
+    """Where it ends."""
+
+    between: tuple[Float[Array, " *B"], Float[Array, " *B"]]
+    """The piece, as fractions of the length."""
+
+
+def _sawn(bars: Sequence[_Bar], mass_kg: Float[Array, " *B"]) -> list[Moments]:
+    """Moments of pieces, all in one: one by one they are a tenth of the whole program."""
+    rows = [segment_table()[bar.segment] for bar in bars]
+    share, com = (np.array([row[name] for row in rows], float) for name in ("mass", "com"))
+    # He measures the column's segments from their upper ends.
+    com = np.where([bar.segment in _CHAIN for bar in bars], 1.0 - com, com)
+    start = jnp.stack([bar.start for bar in bars], axis=-2)
+    end = jnp.stack([bar.end for bar in bars], axis=-2)
+    between = tuple(jnp.stack([bar.between[k] for bar in bars], axis=-1) for k in (0, 1))
+    along = [_ALONG.get(bar.segment, 1) for bar in bars]
+    shapes = [_section(row["radii"], axis)[0] for row, axis in zip(rows, along, strict=True)]
+    square = jnp.sum((end - start) ** 2, axis=-1)
+    section = square[..., None, None] * np.stack(shapes)
+    return _each(bar(mass_kg[..., None] * share, start, end, com, between, section))  # pyright: ignore
+
+
+def _each(links: Moments) -> list[Moments]:
+    """What `stack_links` joins."""
+    each = range(links.mass.shape[-1])
+    return [
+        Moments(links.mass[..., k], links.first[..., k, :], links.second[..., k, :, :])
+        for k in each
+    ]
+
+
+def _section(radii: np.ndarray, along: int) -> tuple[np.ndarray, float]:
+    """Variance across a segment of unit length, as a diagonal matrix, and along it, from its radii.
 
     About an axis the radius of gyration squared is the sum of the variances along the two others.
     """
     sagittal, transverse, longitudinal = (float(r) ** 2 for r in radii)
     sideways = 0.5 * (sagittal + longitudinal - transverse)
     fore_aft = 0.5 * (transverse + longitudinal - sagittal)
-    axial = 0.5 * (sagittal + transverse - longitudinal)
-    across = [sideways, sideways, sideways]
-    if along == 1:  # a standing segment: x is sideways, z fore and aft
-        across = [sideways, 0.0, fore_aft]
-    elif along == 0:  # an arm of the T-pose, turned a quarter about z: what was x is y
-        across = [0.0, sideways, fore_aft]
-    elif along == 2:  # the foot: its own long axis points forward
-        across = [sideways, fore_aft, 0.0]
-    square = (length**2)[..., None, None]
-    return square * jnp.diag(jnp.array(across)), length**2 * axial
+    across = {
+        # An arm of the T-pose, turned a quarter about z: what was x is y.
+        0: [0.0, sideways, fore_aft],
+        # A standing segment: x is sideways, z fore and aft.
+        1: [sideways, 0.0, fore_aft],
+        # The foot: its own long axis points forward.
+        2: [sideways, fore_aft, 0.0],
+    }
+    return np.diag(across[along]), 0.5 * (sagittal + transverse - longitudinal)
 
 
-def _limb(segment: str, start: Array, end: Array, mass_kg: Array) -> Moments:
-    """An uncut segment between two joints."""
-    row = segment_table()[segment]
+def _limbs(joints: Array, mass_kg: Array) -> tuple[list[str], list[Moments]]:
+    """The uncut segments between two joints, and their links."""
+    limbs = [(side, segment) for side in _SIDES for segment in _LIMBS]
+    names = [[f"{side}_{n}" for n in _LIMBS[segment]] for side, segment in limbs]
+    start, end = (joints[..., np.array([body_index(n[k]) for n in names]), :] for k in (0, 1))
+    rows = [segment_table()[segment] for _, segment in limbs]
+    sections = [
+        _section(row["radii"], _ALONG.get(segment, 1))
+        for row, (_, segment) in zip(rows, limbs, strict=True)
+    ]
+    across, axial = (np.stack(c) for c in zip(*sections, strict=True))
+    share, com = (np.array([row[name] for row in rows]) for name in ("mass", "com"))
     span = end - start
-    length = jnp.linalg.norm(span, axis=-1)
-    along = 0 if segment in ("upper_arm", "forearm") else 1
-    across, axial = _section(row["radii"], length, along)
-    direction = span / length[..., None]
-    spread = across + axial[..., None, None] * direction[..., :, None] * direction[..., None, :]
-    return point_like(mass_kg * row["mass"], start + span * row["com"], spread)
+    square = jnp.sum(span**2, axis=-1)[..., None, None]
+    along = axial[:, None, None] * span[..., :, None] * span[..., None, :]
+    centre = start + span * com[:, None]
+    moments = point_like(mass_kg[..., None] * share, centre, square * across + along)
+    return [link for link, _ in names], _each(moments)
 
 
-def _column_moments(joints: Array, vertex: Array, mass_kg: Array) -> dict[str, Moments]:
+def _column_bars(joints: Array, vertex: Array) -> list[_Bar]:
     """Trunk and head, sawn at the joints of spine and head."""
-    hips = [joints[..., body_index(f"{side}_hip"), :] for side in ("left", "right")]
+    hips = [joints[..., body_index(f"{side}_hip"), :] for side in _SIDES]
     base = 0.5 * (hips[0] + hips[1])
     place = {name: joints[..., body_index(name), :] for name in BODY_NAMES} | {"pelvis": base}
-    out = {}
+    out = []
     for links, segments in _COLUMN:
         after = vertex if links[-1] == "head" else place["neck"]
         nodes = [*(place[link] for link in links), after]
@@ -144,29 +202,26 @@ def _column_moments(joints: Array, vertex: Array, mass_kg: Array) -> dict[str, M
             )
             axis = 0.5 * (start + end)
             column = (base[..., 1], vertex[..., 1])
-            out[link] = reduce(
-                Moments.__add__, (_slab(s, column, axis, cuts, mass_kg) for s in segments)
-            )
+            out += [_slab(link, s, column, axis, cuts) for s in segments]
     return out
 
 
 def _slab(
+    link: str,
     segment: str,
     column: tuple[Array, Array],
     axis: Array,
     cuts: tuple[Array | None, Array | None],
-    mass_kg: Array,
-) -> Moments:
+) -> _Bar:
     """The piece of a segment of head or trunk between two heights.
 
     Args:
+      link: whose it is.
       segment: one of `_CHAIN`, whose lengths share out the column as de Leva's subjects' do.
       column: heights of mid-hip and vertex.
       axis: a point that the upright axis of the piece goes through.
       cuts: heights between which the piece lies; None is the segment's own end.
-      mass_kg: whole-body mass.
     """
-    row = segment_table()[segment]
     lengths = np.array([segment_table()[s]["length_m"] for s in _CHAIN])
     marks = np.concatenate([[0.0], np.cumsum(lengths) / lengths.sum()])
     place = _CHAIN.index(segment)
@@ -177,55 +232,37 @@ def _slab(
         jnp.zeros_like(low) if cuts[0] is None else (cuts[0] - low) / (high - low),
         jnp.ones_like(low) if cuts[1] is None else (cuts[1] - low) / (high - low),
     )
-    across, _ = _section(row["radii"], high - low, along=1)
-    com = 1.0 - float(row["com"])  # he measures from the upper end
-    return bar(mass_kg * row["mass"], ends[0], ends[1], com, between, across)
+    return _Bar(link, segment, ends[0], ends[1], between)
 
 
-def _foot(
-    side: str, joints: Array, heel: Array, toe_tip: Array, mass_kg: Array
-) -> dict[str, Moments]:
+def _foot(side: str, joints: Array, heel: Array, toe_tip: Array) -> list[_Bar]:
     """The foot, sawn at its ball. It lies halfway between ankle and sole, at the ball's height."""
     ankle, ball = (joints[..., body_index(f"{side}_{n}"), :] for n in ("ankle", "foot"))
-    row = segment_table()["foot"]
     rear = jnp.stack([ankle[..., 0], 0.5 * (ankle[..., 1] + heel[..., 1]), heel[..., 2]], axis=-1)
     front = jnp.stack([ball[..., 0], ball[..., 1], toe_tip[..., 2]], axis=-1)
-    return _sawn(row, (f"{side}_ankle", f"{side}_foot"), rear, front, ball, mass_kg, along=2)
+    return _in_two("foot", (f"{side}_ankle", f"{side}_foot"), rear, front, ball)
 
 
-def _hand(side: str, joints: Array, fingertip: Array, mass_kg: Array) -> dict[str, Moments]:
+def _hand(side: str, joints: Array, fingertip: Array) -> list[_Bar]:
     """The hand, sawn at the knuckles."""
     wrist, knuckle = (joints[..., body_index(f"{side}_{n}"), :] for n in ("wrist", "hand"))
-    row = segment_table()["hand"]
-    names = (f"{side}_wrist", f"{side}_hand")
-    return _sawn(row, names, wrist, fingertip, knuckle, mass_kg, along=0)
+    return _in_two("hand", (f"{side}_wrist", f"{side}_hand"), wrist, fingertip, knuckle)
 
 
-def _sawn(
-    row: dict[str, np.ndarray],
-    names: tuple[str, str],
-    start: Array,
-    end: Array,
-    cut: Array,
-    mass_kg: Array,
-    along: int,
-) -> dict[str, Moments]:
-    """A bar in two pieces, divided where `cut` projects onto it."""
+def _in_two(
+    segment: str, links: tuple[str, str], start: Array, end: Array, cut: Array
+) -> list[_Bar]:
+    """A segment in two pieces, divided where `cut` projects onto it."""
     span = end - start
-    square = jnp.sum(span**2, axis=-1)
-    where = jnp.sum((cut - start) * span, axis=-1) / square
-    across, _ = _section(row["radii"], jnp.sqrt(square), along)
+    where = jnp.sum((cut - start) * span, axis=-1) / jnp.sum(span**2, axis=-1)
     nothing, whole = jnp.zeros_like(where), jnp.ones_like(where)
-    com, mass = float(row["com"]), mass_kg * row["mass"]
-    return {
-        names[0]: bar(mass, start, end, com, (nothing, where), across),
-        names[1]: bar(mass, start, end, com, (where, whole), across),
-    }
+    spans = ((nothing, where), (where, whole))
+    return [_Bar(link, segment, start, end, b) for link, b in zip(links, spans, strict=True)]
 
 
-def _collar(side: str, joints: Array, mass_kg: Array) -> dict[str, Moments]:
+def _collar(side: str, joints: Array, mass_kg: Array) -> Moments:
     """A share of the upper trunk around the middle of the collar, as a ball 5 cm in radius."""
     collar, shoulder = (joints[..., body_index(f"{side}_{n}"), :] for n in ("collar", "shoulder"))
     mass = mass_kg * segment_table()["upper_trunk"]["mass"] * COLLAR_SHARE
     spread = jnp.broadcast_to(jnp.eye(3) * 0.05**2 / 5.0, (*mass.shape, 3, 3))
-    return {f"{side}_collar": point_like(mass, 0.5 * (collar + shoulder), spread)}
+    return point_like(mass, 0.5 * (collar + shoulder), spread)

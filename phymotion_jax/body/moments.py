@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jaxtyping import Array, Float
 
@@ -62,7 +63,7 @@ def bar(
     mass: Float[Array, " *B"],
     start: Float[Array, "*B 3"],
     end: Float[Array, "*B 3"],
-    com: float,
+    com: float | Float[np.ndarray, " B"],
     between: tuple[Float[Array, " *B"], Float[Array, " *B"]],
     section: Float[Array, "*B 3 3"],
 ) -> Moments:

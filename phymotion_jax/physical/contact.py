@@ -74,23 +74,24 @@ def slide_speed(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Flo
     # Noise adds to the square of a chord: what jitter alone would make is taken off it.
     noise = _CHORD_NOISE * scene.roughness.place_noise
 
-    def of(sole: tuple[int, ...]) -> Array:
-        way_x, way_y, stands = (
-            moving_sum(c, state.mask, state.fps, _CHORD_S)
-            for c in _steps(scene, humanoid, sole, held)
-        )
-        square = way_x**2 + way_y**2 - (noise * stands / (_CHORD_S * state.fps)) ** 2
-        chord = jnp.sqrt(jnp.maximum(square, 0.0) + _MILLIMETRE**2) - _MILLIMETRE
-        way, stood = (moving_sum(c, state.mask, state.fps, _WINDOW_S) for c in (chord, stands))
-        return way / jnp.maximum(stood / state.fps, _SHORTEST_STANCE_S * _CHORD_S * state.fps)
+    def summed(values: Array, seconds: float) -> Array:
+        return moving_sum(values, state.mask, state.fps, seconds)
 
-    return jnp.stack([of(sole) for sole in humanoid.feet])
+    feet = [_steps(scene, humanoid, sole, held) for sole in humanoid.feet]
+    x, y, stands = jnp.stack([jnp.stack(foot) for foot in feet], axis=1)
+    around = summed(stands, _SETTLE_S) / (_SETTLE_S * state.fps)
+    stands = stands * jnp.clip(2.0 * around - 1.0, 0.0, 1.0)
+    way_x, way_y, stands = summed(jnp.stack([stands * x, stands * y, stands]), _CHORD_S)
+    square = way_x**2 + way_y**2 - (noise * stands / (_CHORD_S * state.fps)) ** 2
+    chord = jnp.sqrt(jnp.maximum(square, 0.0) + _MILLIMETRE**2) - _MILLIMETRE
+    way, stood = summed(jnp.stack([chord, stands]), _WINDOW_S)
+    return way / jnp.maximum(stood / state.fps, _SHORTEST_STANCE_S * _CHORD_S * state.fps)
 
 
 def _steps(
     scene: Scene, humanoid: Humanoid, sole: tuple[int, ...], held: Float[Array, "B T"]
 ) -> tuple[Float[Array, "B T"], Float[Array, "B T"], Float[Array, "B T"]]:
-    """Way of a foot along x and y to the next frame, by how much it stands, and that.
+    """Way of a foot along x and y to the next frame, and how much it stands.
 
     Args:
       scene: with its forces.
@@ -114,10 +115,7 @@ def _steps(
     # A foot that comes down or takes off does not stand yet, or any more.
     level = 1.0 - ramp(jnp.abs(rise) * state.fps, _RISING)
     stands = jnp.where(both, jnp.minimum(total / _LOADED_BW, 1.0) * level, 0.0)
-    x, y, stands = (jnp.pad(c, ((0, 0), (0, 1))) for c in (x, y, stands))
-    around = moving_sum(stands, state.mask, state.fps, _SETTLE_S) / (_SETTLE_S * state.fps)
-    stands = stands * jnp.clip(2.0 * around - 1.0, 0.0, 1.0)
-    return stands * x, stands * y, stands
+    return tuple(jnp.pad(c, ((0, 0), (0, 1))) for c in (x, y, stands))  # pyright: ignore
 
 
 def ground_penetration(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
@@ -59,7 +60,7 @@ def measure_physical(
     found = _violations(seen, body, preset, skin, batch.betas)
     level = method(preset.self_penetration, skin)
     return Findings(
-        parts={name: _over_clip(name, part, seen, batch, preset) for name, part in found.items()},
+        parts=_over_clip(found, seen, batch, preset),
         activity=activity(seen.state),
         floor=seen.state.floor,
         methods=(("kin.self_penetration", level), ("dynamics", backend)),
@@ -83,14 +84,21 @@ def _violations(
 
 
 def _over_clip(
-    name: str, part: Violation, seen: Scene, batch: MotionBatch, preset: PhysicalPreset
-) -> Violation:
+    found: dict[str, Violation], seen: Scene, batch: MotionBatch, preset: PhysicalPreset
+) -> dict[str, Violation]:
     """Half the mean, half the worst window's: length and frame rate drop out, one event shows."""
-    if name in _FORCES:
-        trust = 1.0 - preset.artefact_share * seen.roughness.artefact
-        part = part._replace(frame=trust * part.frame, by_row=trust * part.by_row)
-    # Read three times from here on: without the barrier XLA computes the part three times.
-    frame, by_row = jax.lax.optimization_barrier((part.frame, part.by_row))
+    trust = 1.0 - preset.artefact_share * seen.roughness.artefact
+    for name in set(_FORCES) & set(found):
+        part = found[name]
+        found[name] = part._replace(frame=trust * part.frame, by_row=trust * part.by_row)
+    # Read three times from here on: without the barrier XLA computes the parts three times.
+    arrays = {name: (part.frame, part.by_row) for name, part in found.items()}
+    arrays = jax.lax.optimization_barrier(arrays)
+    frames = jnp.stack([frame for frame, _ in arrays.values()])
     sharpness = SHARPNESS if preset.smooth else float("inf")
-    mean, worst = mean_and_worst(frame, batch.mask, batch.fps[:, None], preset.window_s, sharpness)
-    return part._replace(frame=frame, by_row=by_row, value=0.5 * (mean + worst))
+    mean, worst = mean_and_worst(frames, batch.mask, batch.fps[:, None], preset.window_s, sharpness)
+    values = dict(zip(arrays, 0.5 * (mean + worst), strict=True))
+    return {
+        name: found[name]._replace(frame=frame, by_row=by_row, value=values[name])
+        for name, (frame, by_row) in arrays.items()
+    }
