@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.body.mass import segment_table
 from phymotion_jax.body.mjcf import to_mjcf
+from phymotion_jax.body.segments import segment_table
 from phymotion_jax.body.skeleton import BODY_NAMES, FEET, body_index
 from phymotion_jax.body.smpl_files import read_smpl, surface_arrays
 from phymotion_jax.body.surface_build import build_surface

@@ -9,9 +9,10 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.limits import RangeChain, human_limits
-from phymotion_jax.body.mass import body_mass_index, link_moments
+from phymotion_jax.body.mass import link_moments
 from phymotion_jax.body.moments import stack_links
 from phymotion_jax.body.pairs import Pairs, separate_pairs
+from phymotion_jax.body.segments import body_mass_index
 from phymotion_jax.body.skeleton import (
     BODY_NAMES,
     FEET,

@@ -7,10 +7,7 @@ and at the ball of the foot. Bars have linear density, so that each segment keep
 centre of mass exactly, and the pieces add up to the segment.
 """
 
-import json
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -18,18 +15,16 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.moments import Moments, bar, point_like
+from phymotion_jax.body.segments import COLUMN, section_variance, segment_table
 from phymotion_jax.body.skeleton import BODY_NAMES, body_index
 
 COLLAR_SHARE = 0.08
 """Share of the upper trunk that moves with each collar (scapula, clavicle and muscle). De Leva does
 not split the shoulder girdle off; a proposal of this project. The trunk's sum does not change."""
 
-_CHAIN = ("lower_trunk", "middle_trunk", "upper_trunk", "head")
-"""Segments from mid-hip to vertex."""
-
-_COLUMN = (
-    (("pelvis", "spine1", "spine2", "spine3"), _CHAIN[:3]),
-    (("neck", "head"), _CHAIN[3:]),
+_COLUMN_LINKS = (
+    (("pelvis", "spine1", "spine2", "spine3"), COLUMN[:3]),
+    (("neck", "head"), COLUMN[3:]),
 )
 """Links from mid-hip to vertex and the segments that they share out among them. The SMPL neck joint
 lies below the seventh cervical vertebra, but what is there (shoulders) moves with the chest."""
@@ -42,33 +37,6 @@ _LIMBS = {  # de Leva's segment: (link, its distal joint)
 }
 
 _SIDES = ("left", "right")
-
-_ALONG = {"upper_arm": 0, "forearm": 0, "hand": 0, "foot": 2}
-"""Axis of the model that a segment lies along at rest, where it is not upright."""
-
-
-@cache
-def segment_table() -> dict[str, dict[str, np.ndarray]]:
-    """De Leva's segments, the mean of women and men: the "neutral" body of SMPL-X.
-
-    Masses are scaled to add up to one: his four digits for women add up to 0.9999.
-    """
-    raw = json.loads(files("phymotion_jax.assets").joinpath("segments.json").read_text())
-    fields = ("mass", "com", "radii", "length_m")
-    table = {
-        name: {field: np.asarray(np.mean(row[field], axis=0)) for field in fields}
-        for name, row in raw["segments"].items()
-    }
-    whole = sum(row["mass"] * (1 if name in _CHAIN else 2) for name, row in table.items())
-    return {name: row | {"mass": np.asarray(row["mass"] / whole)} for name, row in table.items()}
-
-
-@cache
-def body_mass_index() -> float:
-    """Mass over squared stature of de Leva's subjects, in kg/m²: 22.3, the mean of both groups."""
-    raw = json.loads(files("phymotion_jax.assets").joinpath("segments.json").read_text())
-    stature, mass = np.array(raw["stature_m"]), np.array(raw["body_mass_kg"])
-    return float(np.mean(mass / stature**2))
 
 
 def link_moments(
@@ -126,12 +94,11 @@ def _sawn(bars: Sequence[_Bar], mass_kg: Float[Array, " *B"]) -> list[Moments]:
     rows = [segment_table()[bar.segment] for bar in bars]
     share, com = (np.array([row[name] for row in rows], float) for name in ("mass", "com"))
     # He measures the column's segments from their upper ends.
-    com = np.where([bar.segment in _CHAIN for bar in bars], 1.0 - com, com)
+    com = np.where([bar.segment in COLUMN for bar in bars], 1.0 - com, com)
     start = jnp.stack([bar.start for bar in bars], axis=-2)
     end = jnp.stack([bar.end for bar in bars], axis=-2)
     between = tuple(jnp.stack([bar.between[k] for bar in bars], axis=-1) for k in (0, 1))
-    along = [_ALONG.get(bar.segment, 1) for bar in bars]
-    shapes = [_section(row["radii"], axis)[0] for row, axis in zip(rows, along, strict=True)]
+    shapes = [section_variance(bar.segment)[0] for bar in bars]
     square = jnp.sum((end - start) ** 2, axis=-1)
     section = square[..., None, None] * np.stack(shapes)
     return _each(bar(mass_kg[..., None] * share, start, end, com, between, section))  # pyright: ignore
@@ -146,35 +113,13 @@ def _each(links: Moments) -> list[Moments]:
     ]
 
 
-def _section(radii: np.ndarray, along: int) -> tuple[np.ndarray, float]:
-    """Variance across a segment of unit length, as a diagonal matrix, and along it, from its radii.
-
-    About an axis the radius of gyration squared is the sum of the variances along the two others.
-    """
-    sagittal, transverse, longitudinal = (float(r) ** 2 for r in radii)
-    sideways = 0.5 * (sagittal + longitudinal - transverse)
-    fore_aft = 0.5 * (transverse + longitudinal - sagittal)
-    across = {
-        # An arm of the T-pose, turned a quarter about z: what was x is y.
-        0: [0.0, sideways, fore_aft],
-        # A standing segment: x is sideways, z fore and aft.
-        1: [sideways, 0.0, fore_aft],
-        # The foot: its own long axis points forward.
-        2: [sideways, fore_aft, 0.0],
-    }
-    return np.diag(across[along]), 0.5 * (sagittal + transverse - longitudinal)
-
-
 def _limbs(joints: Array, mass_kg: Array) -> tuple[list[str], list[Moments]]:
     """The uncut segments between two joints, and their links."""
     limbs = [(side, segment) for side in _SIDES for segment in _LIMBS]
     names = [[f"{side}_{n}" for n in _LIMBS[segment]] for side, segment in limbs]
     start, end = (joints[..., np.array([body_index(n[k]) for n in names]), :] for k in (0, 1))
     rows = [segment_table()[segment] for _, segment in limbs]
-    sections = [
-        _section(row["radii"], _ALONG.get(segment, 1))
-        for row, (_, segment) in zip(rows, limbs, strict=True)
-    ]
+    sections = [section_variance(segment) for _, segment in limbs]
     across, axial = (np.stack(c) for c in zip(*sections, strict=True))
     share, com = (np.array([row[name] for row in rows]) for name in ("mass", "com"))
     span = end - start
@@ -191,7 +136,7 @@ def _column_bars(joints: Array, vertex: Array) -> list[_Bar]:
     base = 0.5 * (hips[0] + hips[1])
     place = {name: joints[..., body_index(name), :] for name in BODY_NAMES} | {"pelvis": base}
     out = []
-    for links, segments in _COLUMN:
+    for links, segments in _COLUMN_LINKS:
         after = vertex if links[-1] == "head" else place["neck"]
         nodes = [*(place[link] for link in links), after]
         for link, start, end in zip(links, nodes, nodes[1:], strict=False):
@@ -217,14 +162,14 @@ def _slab(
 
     Args:
       link: whose it is.
-      segment: one of `_CHAIN`, whose lengths share out the column as de Leva's subjects' do.
+      segment: one of `COLUMN`, whose lengths share out the column as de Leva's subjects' do.
       column: heights of mid-hip and vertex.
       axis: a point that the upright axis of the piece goes through.
       cuts: heights between which the piece lies; None is the segment's own end.
     """
-    lengths = np.array([segment_table()[s]["length_m"] for s in _CHAIN])
+    lengths = np.array([segment_table()[s]["length_m"] for s in COLUMN])
     marks = np.concatenate([[0.0], np.cumsum(lengths) / lengths.sum()])
-    place = _CHAIN.index(segment)
+    place = COLUMN.index(segment)
     height = column[1] - column[0]
     low, high = (column[0] + mark * height for mark in marks[place : place + 2])
     ends = [jnp.stack([axis[..., 0], y, axis[..., 2]], axis=-1) for y in (low, high)]
