@@ -175,3 +175,8 @@ def quat_log(q: Quat) -> Vec:
     length = jnp.sqrt(jnp.where(small, 1.0, square))
     factor = jnp.where(small, 2.0, 2.0 * jnp.arctan2(length, w) / length)
     return x * factor, y * factor, z * factor
+
+
+def quat_angle(q: Quat) -> Array:
+    """Angle of a rotation in radians, from 0 to pi, with a zero gradient where it is zero."""
+    return 2.0 * jnp.arctan2(norm(q[1:]), jnp.abs(q[0]))

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from phymotion_jax.kernels import vectors
 from phymotion_jax.kernels.vectors import (
     norm,
+    quat_angle,
     quat_conj,
     quat_log,
     quat_mul,
@@ -106,6 +107,19 @@ def test_logarithm_is_scipys(angles, rng):
     got = rows(log(columns(both_signs(wxyz(rotation)))))
     atol = LOG_ATOL * np.maximum(np.abs(angles), 1e-9)[:, None]
     assert (np.abs(got - want) <= atol).all()
+
+
+@pytest.mark.parametrize("angles", [0.0, 1e-4, 1.0, np.pi])
+def test_angle_is_scipys(angles, rng):
+    turned = about(angles, rng)
+    got = np.asarray(jax.jit(quat_angle)(columns(both_signs(wxyz(turned)))))[0, 0]
+    np.testing.assert_allclose(got, turned.magnitude(), atol=LOG_ATOL)
+
+
+def test_angle_gradient_at_rest():
+    rest = tuple(jnp.full((1, 1), c) for c in (1.0, 0.0, 0.0, 0.0))
+    slope = jax.grad(lambda q: jnp.sum(quat_angle(q)))(rest)
+    np.testing.assert_array_equal(slope, np.zeros((4, 1, 1)))
 
 
 def test_logarithm_of_half_a_turn(rng):

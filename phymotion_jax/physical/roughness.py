@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from phymotion_jax.dynamics import GRAVITY
 from phymotion_jax.kernels.filters import gain, low_pass_motion
-from phymotion_jax.kernels.vectors import Quat, Vec, norm, quat_conj, quat_log, quat_mul, sub
+from phymotion_jax.kernels.vectors import Quat, Vec, norm, quat_angle, quat_conj, quat_mul, sub
 from phymotion_jax.kernels.windows import moving_sum
 from phymotion_jax.physical.ramps import ramp
 from phymotion_jax.presets import PhysicalPreset, Ramp
@@ -81,7 +81,7 @@ def roughness(
     smooth, window = preset.smooth, (mask, fps, preset.window_s)
     cutoff = jnp.minimum(preset.artefact_hz, preset.cutoff_share * fps)
     smooth_pos, smooth_quat = low_pass_motion(root_pos, quat, mask, fps, cutoff)
-    rotation = norm(quat_log(quat_mul(quat_conj(smooth_quat), quat)))
+    rotation = quat_angle(quat_mul(quat_conj(smooth_quat), quat))
     root = norm(sub(root_pos, smooth_pos))[0]
     rotation, root = jax.lax.optimization_barrier(
         (jnp.where(mask, rotation, 0.0), jnp.where(mask, root, 0.0))
