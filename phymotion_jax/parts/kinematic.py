@@ -58,7 +58,7 @@ def joint_limit(state: State, humanoid: Humanoid, preset: PaperPreset | None = N
 def range_excess(state: State, humanoid: Humanoid) -> Float[Array, "R B T"]:
     """Angle of each anatomical joint beyond its range and margin, in radians."""
     chains = humanoid.ranges
-    # All chains with one twist axis together: each by itself is a tenth of the whole program.
+    # All chains of one twist axis together: one by one they are a tenth of the whole program.
     order = sorted(range(len(chains)), key=lambda row: chains[row].twist_axis)
     angles = []
     for axis, rows in groupby(order, key=lambda row: chains[row].twist_axis):

@@ -88,11 +88,11 @@ def _over_clip(
 ) -> dict[str, Violation]:
     """Half the mean, half the worst window's: length and frame rate drop out, one event shows."""
     trust = 1.0 - preset.artefact_share * seen.roughness.artefact
-    for name in set(_FORCES) & set(found):
-        part = found[name]
-        found[name] = part._replace(frame=trust * part.frame, by_row=trust * part.by_row)
-    # Read three times from here on: without the barrier XLA computes the parts three times.
     arrays = {name: (part.frame, part.by_row) for name, part in found.items()}
+    for name in _FORCES:
+        frame, by_row = arrays[name]
+        arrays[name] = trust * frame, trust * by_row
+    # Read three times from here on: without the barrier XLA computes the parts three times.
     arrays = jax.lax.optimization_barrier(arrays)
     frames = jnp.stack([frame for frame, _ in arrays.values()])
     sharpness = SHARPNESS if preset.smooth else float("inf")

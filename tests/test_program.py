@@ -1,0 +1,28 @@
+"""The program that the compiler is given: the same in every process, so that it is found again."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import hashlib, jax
+from phymotion_jax import MotionBatch, Scorer, load_motion
+from phymotion_jax.assets import demo_clips
+batch = MotionBatch.from_motions([load_motion(path) for path in demo_clips()[:2]])
+text = Scorer("{preset}").lower(batch).as_text()
+print(len(text.splitlines()), hashlib.sha1(text.encode()).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("preset", ["physical", "reference"])
+def test_same_in_every_process(preset):
+    """Strings hash differently in each process, and sets of them come in another order: a program
+    that is written in that order is compiled anew each time, whatever a cache holds."""
+    argv = [sys.executable, "-c", CODE.format(preset=preset)]
+    environment = [os.environ | {"PYTHONHASHSEED": str(seed)} for seed in (1, 2)]
+    runs = [subprocess.Popen(argv, env=e, stdout=subprocess.PIPE, text=True) for e in environment]
+    first, second = (run.communicate()[0].split() for run in runs)
+    assert int(first[0]) > 1000
+    assert first == second
