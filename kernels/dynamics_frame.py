@@ -4,7 +4,6 @@ The same arithmetic as in `dynamics`, link by link instead of level by level. Wh
 its children and its parent lies in the results, where the thread that wrote it finds it again.
 """
 
-from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -60,12 +59,6 @@ class Joints(NamedTuple):
     root_acc: Vec
 
 
-def _store(memory: Memory, first: int, values: Any, k: Any) -> None:
-    """Components as row k of the results from the first on."""
-    for c, value in enumerate(values):
-        memory.store(first + c, k, value)
-
-
 def dynamics_pallas(
     parents: Parents,
     gravity: tuple[float, float, float],
@@ -98,13 +91,11 @@ def dynamics_pallas(
             starts = (0, 9, 12, 15, 18)
             return LinkMotion(*(load(s, n, k) for s, n in zip(starts, _FIELDS, strict=False)))
 
-        store = partial(_store, memory)
-
         def keep(k: Any, motion: LinkMotion, link: Body) -> tuple[Array, ...]:
-            store(0, [c for field in motion for c in field], k)
+            memory.store_all(0, k, [c for field in motion for c in field])
             force, moment = own_wrench(motion, link.mass, link.com, link.inertia)
-            store(_MOMENT, moment, k)
-            store(_FORCE, force, k)
+            memory.store_all(_MOMENT, k, moment)
+            memory.store_all(_FORCE, k, force)
             centre = add(motion.pos, mat_vec(motion.rot, link.com))
             return (*scale(centre, link.mass), link.mass)
 
@@ -118,9 +109,11 @@ def dynamics_pallas(
             parent = memory.look_up(0, k)
             force, moment = load(_FORCE, 3, k), load(_MOMENT, 3, k)
             arm = sub(load(9, 3, k), load(9, 3, parent))
-            store(_MOMENT, add(load(_MOMENT, 3, parent), moment, cross(arm, force)), parent)
-            store(_FORCE, add(load(_FORCE, 3, parent), force), parent)
-            store(_MOMENT, mat_t_vec(load(0, 9, k), moment), k)
+            memory.store_all(
+                _MOMENT, parent, add(load(_MOMENT, 3, parent), moment, cross(arm, force))
+            )
+            memory.store_all(_FORCE, parent, add(load(_FORCE, 3, parent), force))
+            memory.store_all(_MOMENT, k, mat_t_vec(load(0, 9, k), moment))
             return done
 
         quat, ang_vel, ang_acc = joint(0)
@@ -129,9 +122,9 @@ def dynamics_pallas(
         spin = mat_vec(rot, ang_vel), mat_vec(rot, ang_acc)
         root = LinkMotion(rot, (zero, zero, zero), *spin, acc)  # pyright: ignore
         *sums, mass = jax.lax.fori_loop(1, n_links, outwards, keep(0, root, constants(0)))
-        store(_COM, [s / mass for s in sums], 0)
+        memory.store_all(_COM, 0, [s / mass for s in sums])
         jax.lax.fori_loop(0, n_links - 1, inwards, 0)
-        store(_MOMENT, mat_t_vec(rot, load(_MOMENT, 3, 0)), 0)
+        memory.store_all(_MOMENT, 0, mat_t_vec(rot, load(_MOMENT, 3, 0)))
 
     arrays = (*joints.quat, *joints.ang_vel, *joints.ang_acc)
     arrays = (*arrays, jnp.concatenate(joints.root_acc), clip)

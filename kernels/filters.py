@@ -130,15 +130,15 @@ def _noise_xla(values: Array, mask: Array, cutoff: Array) -> Array:
 
 
 def _noise_pallas(values: Array, mask: Array, cutoff: Array) -> Array:
-    # Else XLA has everything around it lie as the kernel's arrays do, clips before frames, and
-    # windows over the frames take six times as long.
+    # Else XLA lays all arrays of the program out as the kernel's are, neighbouring clips together:
+    # a call of 4096 clips then takes an H100 32 ms in place of 26.
     values, mask = (with_layout_constraint(c, _FRAMES_LAST[c.ndim]) for c in (values, mask))
     noise = _by_frames(gains_pallas, noise_pallas, values, mask, cutoff)
     return with_layout_constraint(noise, _FRAMES_LAST[3])
 
 
 def _by_frames(
-    gains_of: Callable[[Array, Array, Array], Gains],
+    find_gains: Callable[[Array, Array, Array], Gains],
     noise: Callable[[Array, Gains], Array],
     values: Array,
     mask: Array,
@@ -147,7 +147,7 @@ def _by_frames(
     """Works on arrays with frames first, so that a loop over them reads what lies together."""
     pair = _with_neighbour(mask, mask)
     bend = ((2.0 * jnp.sin(jnp.pi * cutoff)) ** 4).astype(values.dtype)  # 1 / λ, never infinite
-    gains = gains_of(bend[:, 0], pair.T, _with_neighbour(pair, pair).T)
+    gains = find_gains(bend[:, 0], pair.T, _with_neighbour(pair, pair).T)
     return rearrange(noise(rearrange(values, "c b t -> t c b"), gains), "t c b -> c b t")
 
 

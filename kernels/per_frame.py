@@ -5,7 +5,7 @@ found. A program written once runs here as one kernel of Pallas (Triton), with w
 registers, and as plain XLA elsewhere: it is given `Rows` and `Fold` either way.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import prod
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -56,6 +56,11 @@ class Memory(NamedTuple):
 
     store: Callable[[int, Any, Array], None]
     """Stores a row of a result."""
+
+    def store_all(self, first: int, row: Any, values: Iterable[Array]) -> None:
+        """Stores components in one row of as many results, from the first on."""
+        for k, value in enumerate(values):
+            self.store(first + k, row, value)
 
 
 Program = Callable[[Memory], None]

@@ -116,8 +116,7 @@ def pool_pallas(
 
             lowest, surest = jax.lax.fori_loop(*span, extremes, (zero + jnp.inf, zero))
             *sums, total = jax.lax.fori_loop(*span, add_one, (zero,) * 4)
-            for k, c in enumerate((*(s / total for s in sums), surest)):
-                memory.store(k, g, c)
+            memory.store_all(0, g, (*(s / total for s in sums), surest))
             return done
 
         jax.lax.fori_loop(0, len(sizes), group, 0)

@@ -137,10 +137,6 @@ def moments_pallas(
             kept = [memory.result(c, k) for c in range(6)]
             return tuple(kept[:3]), tuple(kept[3:])  # pyright: ignore[reportReturnType]
 
-        def store(k: Any, values: Any, first: int = 0) -> None:
-            for c, value in enumerate(values):
-                memory.store(first + c, k, value)
-
         def own(k: Any, done: Any) -> Any:
             def add_one(i: Any, total: Any) -> Any:
                 push = memory.look_up(1, i)
@@ -151,20 +147,20 @@ def moments_pallas(
                 )
 
             span = memory.look_up(2, k), memory.look_up(2, k + 1)
-            store(k, jax.lax.fori_loop(*span, add_one, (zero,) * 6))
+            memory.store_all(0, k, jax.lax.fori_loop(*span, add_one, (zero,) * 6))
             return done
 
         def across(k: Any, force: Vec, about_root: Vec) -> None:
             about = sub(about_root, cross(load(15, k), force))
             carried = scale(mat_t_vec(load(6, k, 9), about), frame[3])
-            store(k, sub(load(18, k), carried), 3)
+            memory.store_all(3, k, sub(load(18, k), carried))
 
         def inwards(step: Any, done: Any) -> Any:
             k = n_links - 1 - step
             parent = memory.look_up(0, k)
             force, about_root = sums(k)
             above = sums(parent)
-            store(parent, (*add(above[0], force), *add(above[1], about_root)))
+            memory.store_all(0, parent, (*add(above[0], force), *add(above[1], about_root)))
             across(k, force, about_root)
             return done
 

@@ -64,8 +64,7 @@ def gains_pallas(
         def update(t: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             real = memory.rows(0, t)  # predecessors
             carry, gains = _next_gains(carry, bend, (real > 0, real > 1))
-            for k, c in enumerate(gains):
-                memory.store(k, t, c)
+            memory.store_all(0, t, gains)
             return carry
 
         jax.lax.fori_loop(0, len(pair), update, _first_gains(bend))
