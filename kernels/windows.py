@@ -28,6 +28,43 @@ def moving_sum(
     return jnp.where(mask, stop - start, 0.0)
 
 
+def fading_mean(
+    values: Float[Array, "*items B T"],
+    mask: Bool[Array, "B T"],
+    fps: Float[Array, "B 1"],
+    seconds: float,
+) -> Float[Array, "*items B T"]:
+    """Mean over a clip, in which a frame that is so many seconds away weighs 1/e.
+
+    Args as for `moving_sum`; zero on padding.
+    """
+    real = jnp.broadcast_to(mask, (1, *mask.shape))
+    rows = jnp.concatenate([values.reshape(-1, *mask.shape), real.astype(values.dtype)])
+    rows = jnp.where(mask, rows, 0.0)
+    keep = jnp.exp(-1.0 / (seconds * fps))
+    before, after = _faded_total(jnp.stack([rows, rows[..., ::-1]]), keep)
+    total = before + after[..., ::-1] - rows  # both have the frame itself
+    mean = total[:-1] / jnp.where(mask, total[-1], 1.0)
+    return jnp.where(mask, mean, 0.0).reshape(values.shape)
+
+
+def _faded_total(
+    values: Float[Array, "*items B T"], keep: Float[Array, "B 1"]
+) -> Float[Array, "*items B T"]:
+    """Sum of a frame and those before it, times `keep` for each frame of distance.
+
+    By doubling: each step adds what the sums have that end where these begin.
+    """
+    length = values.shape[-1]
+    for step in (1 << k for k in range((length - 1).bit_length())):
+        shift = [(0, 0)] * (values.ndim - 1) + [(step, 0)]
+        values = values + keep**step * jnp.pad(values[..., :-step], shift)
+        values = jax.lax.optimization_barrier(
+            values
+        )  # else each frame of the result reads them all
+    return values
+
+
 def mean_and_worst(
     values: Float[Array, "*items B T"],
     mask: Bool[Array, "B T"],

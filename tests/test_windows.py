@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from phymotion_jax.kernels.windows import mean_and_worst, moving_sum
+from phymotion_jax.kernels.windows import fading_mean, mean_and_worst, moving_sum
 
 LENGTH, WINDOW_S = 40, 0.5
 ATOL = 1e-5  # float32 differences of running totals of 40 numbers under 1
 
 sums = jax.jit(moving_sum, static_argnums=3)
 means = jax.jit(mean_and_worst, static_argnums=3)
+fading = jax.jit(fading_mean, static_argnums=3)
 
 
 def batch(rng, *lengths, fps=(20.0, 30.0, 17.0)):
@@ -48,6 +49,23 @@ def test_mean_and_worst_against_loops(rng):
         want = max(overlap(s, s + length, len(clip)) @ clip / length for s in starts)
         np.testing.assert_allclose(mean[row], clip.mean(), atol=ATOL)
         np.testing.assert_allclose(worst[row], want, atol=ATOL)
+
+
+def test_fading_mean_against_weights(rng):
+    values, mask, fps = batch(rng, 40, 25, 3)
+    got = fading(jnp.asarray([values, -values]), mask, fps, WINDOW_S)
+    for row, (padded, here, rate) in enumerate(zip(values, mask, fps[:, 0], strict=True)):
+        frame = np.arange(here.sum())
+        weight = np.exp(-np.abs(frame[:, None] - frame) / (WINDOW_S * rate))
+        want = weight @ padded[: len(frame)] / weight.sum(axis=1)
+        np.testing.assert_allclose(got[0, row, : len(frame)], want, atol=ATOL)
+        assert (np.asarray(got[0, row, len(frame) :]) == 0.0).all()
+    np.testing.assert_array_equal(got[1], -got[0])
+
+
+def test_fading_mean_of_one_frame():
+    one = jnp.full((1, 1), 3.0)
+    assert fading(one, jnp.ones((1, 1), bool), jnp.full((1, 1), 30.0), WINDOW_S) == 3.0
 
 
 def test_soft_worst_window_lies_between_mean_and_worst(rng):

@@ -1,12 +1,11 @@
 """Where the ground's force would have to enter, and how far that is from what stands there."""
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.kernels.support import hull_offset
 from phymotion_jax.kernels.vectors import norm
-from phymotion_jax.kernels.windows import moving_sum
+from phymotion_jax.kernels.windows import fading_mean
 from phymotion_jax.loads import needed_wrench
 from phymotion_jax.state import State
 
@@ -21,21 +20,23 @@ _HELD_BW = 0.2
 def imbalance(
     state: State, touch: Float[Array, "P B T"], stands: Float[Array, "B T"]
 ) -> Float[Array, "B T"]:
-    """How far outside the support polygon the required centre of pressure lies, in metres.
+    """How far the centre of mass would have to be elsewhere for the ground to hold the body.
 
-    Averaged as a vector, by the load, over the time in which a body begins to fall: what comes and
-    goes faster than that is a force that is missing, which `dyn.residual` counts, and no loss of
-    balance. Nothing is required while the body is in the air, or weighs next to nothing.
+    The centre of pressure p of a linear inverted pendulum tells its centre of mass c by c'' = (c −
+    p) / τ² (Kajita 2001), which of all paths that do not run away is p averaged with the weights
+    exp(−|t| / τ). So the same mean of how far the required centre of pressure lies outside the
+    support polygon, as a vector and by the load, is what is wrong with the path of the centre of
+    mass. What comes and goes faster is a force that is missing, which `dyn.residual` counts, and
+    no loss of balance. Nothing is required while the body is in the air, or weighs next to nothing.
+
+    Returns:
+      Metres, 0 on padding.
     """
     cop, up = required_cop(state)
     x, y = hull_offset(cop, state.points[:2], touch > 0.0)
     load = jnp.where((stands > 0.0) & (up > _HELD_BW), up, 0.0)
-    window = (state.mask, state.fps, _FALL_S)
-    # Stored: else XLA works out what is summed anew for each end of a window.
-    parts = jax.lax.optimization_barrier((load * x, load * y, load))
-    x, y, load = (moving_sum(c, *window) for c in parts)
-    # The small load keeps one frame's touch from standing for the whole window.
-    return norm((x, y, jnp.zeros_like(x))) / (load + 0.1 * _FALL_S * state.fps)
+    x, y = fading_mean(jnp.stack([load * x, load * y]), state.mask, state.fps, _FALL_S)
+    return norm((x, y, jnp.zeros_like(x)))
 
 
 def required_cop(state: State) -> tuple[tuple[Array, Array], Float[Array, "B T"]]:

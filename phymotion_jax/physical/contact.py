@@ -141,6 +141,6 @@ def unsupported(scene: Scene) -> Float[Array, "B T"]:
 
 
 def balance(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
-    """Distance of the centre of pressure that the motion requires from the support polygon."""
+    """How far the centre of mass would have to be elsewhere for the ground to hold the body."""
     del humanoid
     return whole_body(ramp(scene.imbalance, preset.imbalance_m, preset.smooth))

@@ -43,7 +43,7 @@ class Scene(NamedTuple):
     """Ground forces, what they leave over, and joint moments with them at work."""
 
     imbalance: Float[Array, "B T"]
-    """How far outside the support polygon the required centre of pressure stays, in metres."""
+    """How far the centre of mass would have to be elsewhere to be held, in metres."""
 
     roughness: Roughness
     """What of the motion is faster than bodies move."""

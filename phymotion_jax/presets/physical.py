@@ -86,7 +86,7 @@ class PhysicalPreset(Preset):
     """Force that nothing that touches could supply, in body weights."""
 
     imbalance_m: Ramp
-    """Distance of the centre of pressure that the motion requires from the support polygon."""
+    """How far the centre of mass would have to be elsewhere for the ground to hold the body."""
 
     vertical_bw: Ramp
     """Vertical ground force."""
@@ -175,10 +175,9 @@ PHYSICAL = PhysicalPreset(
     # In flight phases of captured jumps 0.04 to 0.14 are needed; hovering needs 1, a fall in slow
     # motion at half the speed 0.75.
     unsupported_bw=Ramp(0.2, 0.6),
-    # Nine in ten clean clips stay within 0.065; in deep squats de Leva's centre of mass lies 0.05
-    # to 0.06 before the one that plates tell. Of a body that leans by 35 degrees it lies 0.21 to
-    # 0.69 outside.
-    imbalance_m=Ramp(0.1, 0.4),
+    # Clean clips stay within 0.06; in deep squats de Leva's centre of mass lies 0.05 to 0.06 before
+    # the one that plates tell. Of a body that leans by 35 degrees it lies 0.21 to 0.69 outside.
+    imbalance_m=Ramp(0.07, 0.4),
     # Walking 1.2, running 2.5 (Keller 1996), sprinting 3.5 to 4.5; triple jumps land at 7 to 12
     # (Ramey and Williams 1985, Perttunen 2000), unfiltered.
     vertical_bw=Ramp(4.0, 8.0),
