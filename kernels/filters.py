@@ -21,6 +21,7 @@ from einops import rearrange
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Float
 
+from phymotion_jax.kernels.per_frame import pallas_or_xla
 from phymotion_jax.kernels.smoother import (
     Gains,
     gains_of,
@@ -115,9 +116,7 @@ def _noise(
     """What the filter takes away, zero on padding; `cutoff` in periods a frame."""
     if values.dtype != jnp.float32:
         return _noise_xla(values, mask, cutoff)
-    return jax.lax.platform_dependent(
-        *(values, mask, cutoff), cuda=_noise_pallas, default=_noise_xla
-    )
+    return pallas_or_xla(*(values, mask, cutoff), pallas=_noise_pallas, xla=_noise_xla)
 
 
 @_noise.defjvp

@@ -18,7 +18,7 @@ from phymotion_jax.kernels.cone_newton import (
     velocity,
 )
 from phymotion_jax.kernels.cones import Scalar, held_slopes, within
-from phymotion_jax.kernels.per_frame import Memory, fold_over, per_frame, rows_of
+from phymotion_jax.kernels.per_frame import Memory, fold_over, pallas_or_xla, per_frame, rows_of
 from phymotion_jax.kernels.small_solve import solve_symmetric
 from phymotion_jax.kernels.vectors import Vec, cross, scale, sub, sym_vec
 
@@ -107,9 +107,7 @@ def _solve(contacts: Contacts, needed: Wrench, numbers: tuple[Scalar, ...]) -> W
     """The twist at the minimum."""
     if contacts.weight.dtype != jnp.float32:
         return solve_xla(contacts, needed, numbers)
-    return jax.lax.platform_dependent(
-        *(contacts, needed, numbers), cuda=solve_pallas, default=solve_xla
-    )
+    return pallas_or_xla(*(contacts, needed, numbers), pallas=solve_pallas, xla=solve_xla)
 
 
 def solve_xla(contacts: Contacts, needed: Wrench, numbers: tuple[Scalar, ...]) -> Wrench:

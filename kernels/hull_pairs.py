@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Int, UInt32
 
 from phymotion_jax.kernels.boxes import Boxes, boxes_meet, face_widths
 from phymotion_jax.kernels.overlap import Pairs
-from phymotion_jax.kernels.per_frame import Memory, per_frame
+from phymotion_jax.kernels.per_frame import Memory, pallas_or_xla, per_frame
 from phymotion_jax.kernels.select import WORD, Bits, Hits, bits_of_words
 from phymotion_jax.kernels.vectors import Mat, Vec, add, dot, mat_mat, mat_vec, norm, sub
 
@@ -43,7 +43,7 @@ def near_pairs(links: Links, pairs: Pairs) -> Bits:
 
     if links.rot[0].dtype != jnp.float32:
         return as_bits(xla(links))
-    return as_bits(jax.lax.platform_dependent(links, cuda=pallas, default=xla))
+    return as_bits(pallas_or_xla(links, pallas=pallas, xla=xla))
 
 
 def near_xla(links: Links, pairs: Pairs) -> Bool[Array, "P B T"]:

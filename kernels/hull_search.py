@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from phymotion_jax.kernels.per_frame import Memory, per_frame
+from phymotion_jax.kernels.per_frame import Memory, pallas_or_xla, per_frame
 from phymotion_jax.kernels.vectors import (
     Mat,
     Vec,
@@ -125,7 +125,7 @@ def shortest_way_out(hulls: Hulls, rays: Vec, steps: int) -> WayOut:
 
     if rays[0].dtype != jnp.float32:
         return xla(hulls, rays)
-    return jax.lax.platform_dependent(hulls, rays, cuda=pallas, default=xla)
+    return pallas_or_xla(hulls, rays, pallas=pallas, xla=xla)
 
 
 def walk_xla(hulls: Hulls, rays: Vec, steps: int) -> WayOut:

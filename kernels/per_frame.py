@@ -6,18 +6,24 @@ registers, and as plain XLA elsewhere: it is given `Rows` and `Fold` either way.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from math import prod
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
 from jaxtyping import Array, Bool, Float, Int, Num
+
+try:
+    triton: Any = import_module("jax.experimental.pallas.triton")
+except ImportError:  # jax calls it deprecated as of 0.11.2, and says that it will be removed
+    triton = None
 
 _WARP = 32
 
 Carry = TypeVar("Carry")
+Found = TypeVar("Found")
 
 
 class Rows(Protocol):
@@ -65,6 +71,14 @@ class Memory(NamedTuple):
 
 Program = Callable[[Memory], None]
 """Stores its results."""
+
+
+def pallas_or_xla(*arrays: Any, pallas: Callable[..., Found], xla: Callable[..., Found]) -> Found:
+    """One of two forms of the same: kernels of Pallas where that is an NVIDIA GPU and this jax has
+    a way to compile them, plain XLA elsewhere."""
+    if triton is None:
+        return xla(*arrays)
+    return jax.lax.platform_dependent(*arrays, cuda=pallas, default=xla)
 
 
 def rows_of(arrays: Sequence[Num[Array, "R B T"]]) -> Rows:

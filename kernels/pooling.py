@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from phymotion_jax.kernels.per_frame import Memory, per_frame
+from phymotion_jax.kernels.per_frame import Memory, pallas_or_xla, per_frame
 from phymotion_jax.kernels.vectors import Vec, sub
 
 Sizes = tuple[int, ...]
@@ -69,7 +69,7 @@ def pool_contacts(sizes: Sizes, points: Vec, weight: Float[Array, "P B T"], orig
     if weight.dtype != jnp.float32:
         return xla(points, weight, origin)
     pallas = partial(pool_pallas, sizes)
-    return jax.lax.platform_dependent(points, weight, origin, cuda=pallas, default=xla)
+    return pallas_or_xla(points, weight, origin, pallas=pallas, xla=xla)
 
 
 @pool_contacts.defjvp

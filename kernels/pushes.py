@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.kernels.dynamics import join_levels
-from phymotion_jax.kernels.per_frame import Memory, per_frame
+from phymotion_jax.kernels.per_frame import Memory, pallas_or_xla, per_frame
 from phymotion_jax.kernels.tree import Parents, add_to_parents, levels, take_rows
 from phymotion_jax.kernels.vectors import Mat, Vec, add, cross, mat_t_vec, scale, sub
 
@@ -61,7 +61,7 @@ def moments_left(
     if moment[0].dtype != jnp.float32:
         return xla(links, moment, pushes)
     pallas = partial(moments_pallas, parents, owners)
-    return jax.lax.platform_dependent(links, moment, pushes, cuda=pallas, default=xla)
+    return pallas_or_xla(links, moment, pushes, pallas=pallas, xla=xla)
 
 
 @moments_left.defjvp

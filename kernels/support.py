@@ -7,7 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from phymotion_jax.kernels.per_frame import Fold, Memory, Rows, fold_over, per_frame, rows_of
+from phymotion_jax.kernels.per_frame import (
+    Fold,
+    Memory,
+    Rows,
+    fold_over,
+    pallas_or_xla,
+    per_frame,
+    rows_of,
+)
 
 STEPS = 10
 """Steps of the search. Feet need 5, a regular polygon of 160 corners 7, and the worst sets that we
@@ -96,8 +104,8 @@ def _nearest_edge(
     """The corners beside the hull's nearest point, the share of the first, and inside or not."""
     if query[0].dtype != jnp.float32:
         return nearest_edge_xla(query, points, touching)
-    return jax.lax.platform_dependent(
-        *(query, points, touching), cuda=nearest_edge_pallas, default=nearest_edge_xla
+    return pallas_or_xla(
+        *(query, points, touching), pallas=nearest_edge_pallas, xla=nearest_edge_xla
     )
 
 

@@ -24,6 +24,7 @@ from phymotion_jax.kernels.dynamics import (
     link_motion,
 )
 from phymotion_jax.kernels.dynamics_frame import Body, Joints, dynamics_pallas
+from phymotion_jax.kernels.per_frame import pallas_or_xla
 from phymotion_jax.kernels.tree import Parents
 from phymotion_jax.kernels.vectors import Sym, Vec, unstack
 
@@ -73,7 +74,7 @@ def _fused(parents: Parents, body: Body, joints: Joints) -> tuple[LinkMotion, Wr
     if joints.quat[0].dtype != jnp.float32:
         return by_levels(body, joints)
     pallas = partial(dynamics_pallas, parents, GRAVITY)
-    return jax.lax.platform_dependent(body, joints, cuda=pallas, default=by_levels)
+    return pallas_or_xla(body, joints, pallas=pallas, xla=by_levels)
 
 
 @_fused.defjvp

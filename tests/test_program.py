@@ -26,3 +26,20 @@ def test_same_in_every_process(preset):
     first, second = (run.communicate()[0].split() for run in runs)
     assert int(first[0]) > 1000
     assert first == second
+
+
+LOWERED = """
+import sys, jax.numpy as jnp
+sys.modules["jax.experimental.pallas.triton"] = None
+from phymotion_jax.kernels.support import hull_distance
+plane = jnp.zeros((1, 4)), jnp.zeros((1, 4))
+points = jnp.zeros((3, 1, 4)), jnp.zeros((3, 1, 4))
+traced = hull_distance.trace(plane, points, jnp.ones((3, 1, 4), bool))
+print("triton" in traced.lower(lowering_platforms=("cuda",)).as_text().lower())
+"""
+
+
+def test_gpus_do_without_triton():
+    """Pallas' back end of that name is deprecated: a jax that lacks it gets plain XLA."""
+    found = subprocess.run([sys.executable, "-c", LOWERED], stdout=subprocess.PIPE, check=True)
+    assert found.stdout.strip() == b"False"
