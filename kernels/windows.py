@@ -59,9 +59,8 @@ def _faded_total(
     for step in (1 << k for k in range((length - 1).bit_length())):
         shift = [(0, 0)] * (values.ndim - 1) + [(step, 0)]
         values = values + keep**step * jnp.pad(values[..., :-step], shift)
-        values = jax.lax.optimization_barrier(
-            values
-        )  # else each frame of the result reads them all
+        # Else each frame of the result reads all that it is the sum of.
+        values = jax.lax.optimization_barrier(values)
     return values
 
 
