@@ -91,7 +91,7 @@ def low_pass_quat(
     after all frames does the same to what comes out. q and −q are one rotation: signs may jump in
     what goes in, and do not within a run of what comes out. Padding comes out as given.
     """
-    return _unit(low_pass_all(_continuous(quat, mask), mask, fps, cutoff_hz), quat, mask)
+    return _unit(low_pass_all(continuous(quat, mask), mask, fps, cutoff_hz), quat, mask)
 
 
 def low_pass_motion(
@@ -102,7 +102,7 @@ def low_pass_motion(
     cutoff_hz: Float[Array, "B 1"] | float,
 ) -> tuple[Vec, Quat]:
     """`low_pass` of positions and `low_pass_quat` of rotations, in one pass over the frames."""
-    smooth = low_pass_all((*root_pos, *_continuous(quat, mask)), mask, fps, cutoff_hz)
+    smooth = low_pass_all((*root_pos, *continuous(quat, mask)), mask, fps, cutoff_hz)
     return smooth[:3], _unit(smooth[3:], quat, mask)  # pyright: ignore[reportReturnType]
 
 
@@ -155,7 +155,7 @@ def _with_neighbour(here: Bool[Array, "B T"], mask: Bool[Array, "B T"]) -> Bool[
     return here & jnp.pad(mask[:, :-1], ((0, 0), (1, 0)))
 
 
-def _continuous(quat: Quat, mask: Bool[Array, "B T"]) -> Quat:
+def continuous(quat: Quat, mask: Bool[Array, "B T"]) -> Quat:
     """Signs by which each frame lies nearest to the one before; padding is no rotation."""
     rest = (1.0, 0.0, 0.0, 0.0)
     w, x, y, z = (jnp.where(mask, c, r) for c, r in zip(quat, rest, strict=True))

@@ -27,6 +27,26 @@ from phymotion_jax.checks import (
 from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.world import UpAxis, to_world
 
+_SLOW_FPS, _WANTED_FPS = 20.0, 24.0
+"""Clips below the one are filled up to the other or more: in between nothing is gained by it."""
+
+_MOST_SUBSTEPS = 4
+"""Of what happens in a sixth of a second the frames around it say nothing."""
+
+
+def substeps_at(fps: Float[Array, "*any"]) -> Int[Array, "*any"]:
+    """Frames for each frame given, at a rate: 1 from 20 frames a second on, 2 at 15 and 16."""
+    slow = jnp.clip(jnp.ceil(_WANTED_FPS / jnp.maximum(fps, 1e-3)), 1, _MOST_SUBSTEPS)
+    return jnp.where(fps < _SLOW_FPS, slow, 1).astype(jnp.int32)
+
+
+def most_substeps(fps: Float[np.ndarray, "*any"]) -> int:
+    """The most that clips of these rates want."""
+    slowest = np.min(fps)
+    if not slowest < _SLOW_FPS:
+        return 1
+    return int(np.clip(np.ceil(_WANTED_FPS / max(slowest, 1e-3)), 1, _MOST_SUBSTEPS))
+
 
 @struct.dataclass
 class Motion:
@@ -137,7 +157,8 @@ class MotionBatch:
     """Clips padded to one length, in the world frame (z up; metres, seconds).
 
     Axes: ``B`` clips, ``T`` frames. What `mask` calls padding may hold anything, NaN included: no
-    score reads it. The frame rate is traced, so that clips of 16 and 120 fps share one program.
+    score reads it. The frame rate is traced, so that clips of 20 and 120 fps share one program; a
+    batch with slower ones has another, with their `substeps`.
     """
 
     root_pos: Float[Array, "B T 3"]
@@ -160,6 +181,10 @@ class MotionBatch:
 
     static_conf: Float[Array, "B T 6"]
     """How surely each of `skeleton.STATIC_JOINTS` stands still, from 0 to 1; NaN: not known."""
+
+    substeps: int = struct.field(pytree_node=False, default=1)
+    """Room for clips below 20 frames a second, as `from_motions` and `from_arrays` make it: they
+    are scored with up to so many frames in place of each, by `substeps_at` of their own rate."""
 
     @property
     def n_clips(self) -> int:
@@ -208,7 +233,7 @@ class MotionBatch:
             mask[i, frames] = True
             fps[i], betas[i], mass_kg[i] = motion.fps, motion.betas, motion.mass_kg
         leaves = (root_pos, joint_quat, mask, fps, betas, mass_kg, static_conf)
-        return cls(*(jnp.asarray(x) for x in leaves))
+        return cls(*(jnp.asarray(x) for x in leaves), substeps=most_substeps(fps[: len(motions)]))
 
     @classmethod
     def from_arrays(
@@ -233,7 +258,8 @@ class MotionBatch:
           transl: SMPL-X translation, in metres.
           poses: rotation vectors ``(B, T, J, 3)`` or quaternions wxyz ``(B, T, J, 4)``; the pelvis
             and at least 21 body joints. Joints after the 22nd (hands, face) are not used.
-          fps: frames a second, one for all or one a clip.
+          fps: frames a second, one for all or one a clip. Where they are no traced values, clips
+            below 20 get their `substeps`.
           lengths: real frames of each clip, ``(B,)``; all of them by default.
           betas: shape coefficients, of which the first ten count; the mean body by default.
           mass_kg: whole-body mass; from the betas by default.
@@ -278,6 +304,7 @@ class MotionBatch:
             betas=shape.astype(kind),
             mass_kg=jnp.broadcast_to(jnp.asarray(mass, kind), (clips,)),
             static_conf=conf.astype(kind),
+            substeps=1 if isinstance(fps, jax.core.Tracer) else most_substeps(np.asarray(fps)),
         )
 
     def unpad(self, names: Sequence[str] | None = None) -> list[Motion]:

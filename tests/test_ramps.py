@@ -99,7 +99,7 @@ def test_force_of_jitter_is_foretold(fps, rng):
         jnp.broadcast_to(jnp.float32(c), (24, 1, FRAMES)) for c in (1.0, 0.0, 0.0, 0.0)
     )
     rate, cutoff = jnp.full((1, 1), fps), jnp.full((1, 1), 5.0)
-    found = roughness(root, still, jnp.ones((1, FRAMES), bool), rate, cutoff, PHYSICAL)
+    found = roughness(root, still, jnp.ones((1, FRAMES), bool), rate, (rate, cutoff), PHYSICAL)
     weight = (2.0 * np.sin(np.pi * 5.0 / fps)) ** -4
     turn = 2.0 * np.pi * np.fft.rfftfreq(FRAMES)
     gain = 1.0 / (1.0 + weight * (2.0 * np.sin(0.5 * turn)) ** 4)

@@ -1,5 +1,8 @@
 """The forces of a scene as its report gives them: clips first, in newtons."""
 
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 from einops import rearrange
 from jaxtyping import Array, Float
@@ -9,6 +12,7 @@ from phymotion_jax.kernels.tree import take_rows
 from phymotion_jax.kernels.vectors import Vec, scale
 from phymotion_jax.loads import forces_on
 from phymotion_jax.physical.scene import Scene
+from phymotion_jax.physical.substeps import Substeps
 from phymotion_jax.report import Forces
 
 _CARRIES_N = 20.0
@@ -25,13 +29,18 @@ def forces_of(scene: Scene, humanoid: Humanoid) -> Forces:
     groups = (*humanoid.feet, tuple(others))
     on = [jnp.stack([jnp.sum(take_rows(c, g), axis=0) for c in newtons], -1) for g in groups]
     feet = [_centre(newtons[2], state.points, state.floor, foot) for foot in humanoid.feet]
-    return Forces(
+    found = Forces(
         ground=jnp.stack(on, axis=2),
         cop=jnp.stack(feet, axis=2),
         residual_force=jnp.stack(scale(ground.residual_force, state.weight), axis=-1),
         residual_moment=jnp.stack(scale(ground.residual_moment, state.weight), axis=-1),
         torque=jnp.stack([rearrange(c, "l b t -> b t l") for c in scene.loads.moment], axis=-1),
     )
+    return jax.tree.map(partial(_at_given, scene.frames), found)
+
+
+def _at_given(frames: Substeps, values: Float[Array, "B F *any"]) -> Float[Array, "B T *any"]:
+    return jnp.moveaxis(frames.at_given(jnp.moveaxis(values, (0, 1), (-2, -1))), (-2, -1), (0, 1))
 
 
 def _centre(

@@ -60,7 +60,7 @@ def measure_physical(
     found = _violations(seen, body, preset, skin, batch.betas)
     level = method(preset.self_penetration, skin)
     return Findings(
-        parts=_over_clip(found, seen, batch, preset),
+        parts=_over_clip(found, seen, preset),
         activity=activity(seen.state),
         floor=seen.state.floor,
         methods=(("kin.self_penetration", level), ("dynamics", backend)),
@@ -84,9 +84,12 @@ def _violations(
 
 
 def _over_clip(
-    found: dict[str, Violation], seen: Scene, batch: MotionBatch, preset: PhysicalPreset
+    found: dict[str, Violation], seen: Scene, preset: PhysicalPreset
 ) -> dict[str, Violation]:
-    """Half the mean, half the worst window's: length and frame rate drop out, one event shows."""
+    """Half the mean, half the worst window's: length and frame rate drop out, one event shows.
+
+    Of a slow clip's frames, those that were given remain.
+    """
     trust = 1.0 - preset.artefact_share * seen.roughness.artefact
     arrays = {name: (part.frame, part.by_row) for name, part in found.items()}
     for name in _FORCES:
@@ -96,9 +99,12 @@ def _over_clip(
     arrays = jax.lax.optimization_barrier(arrays)
     frames = jnp.stack([frame for frame, _ in arrays.values()])
     sharpness = SHARPNESS if preset.smooth else float("inf")
-    mean, worst = mean_and_worst(frames, batch.mask, batch.fps[:, None], preset.window_s, sharpness)
+    mean, worst = mean_and_worst(
+        frames, seen.state.mask, seen.state.fps, preset.window_s, sharpness
+    )
     values = dict(zip(arrays, 0.5 * (mean + worst), strict=True))
+    given = seen.frames.at_given
     return {
-        name: found[name]._replace(frame=frame, by_row=by_row, value=values[name])
+        name: found[name]._replace(frame=given(frame), by_row=given(by_row), value=values[name])
         for name, (frame, by_row) in arrays.items()
     }

@@ -61,7 +61,7 @@ def roughness(
     quat: Quat,
     mask: Bool[Array, "B T"],
     fps: Float[Array, "B 1"],
-    forces_hz: Float[Array, "B 1"],
+    forces: tuple[Float[Array, "B 1"], Float[Array, "B 1"]],
     preset: PhysicalPreset,
 ) -> Roughness:
     """Judge what a low-pass takes away that leaves all that bodies do.
@@ -75,7 +75,7 @@ def roughness(
       quat: raw local rotations, ``(links, B, T)``.
       mask: real frames.
       fps: frames a second.
-      forces_hz: cut-off of the motion that forces are worked out from.
+      forces: frame rate and cut-off of the motion that forces are worked out from.
       preset: its artefact settings.
     """
     smooth, window = preset.smooth, (mask, fps, preset.window_s)
@@ -100,7 +100,7 @@ def roughness(
         ramp(share * jitter_m, preset.jitter_m, smooth),
     )
     near = jnp.minimum(_positive_power(moving_sum(pop**_POWER, *window), 1.0 / _POWER), 1.0)
-    place, acceleration = _left_of_noise(fps, forces_hz, cutoff)
+    place, acceleration = _left_of_noise(fps, *forces, cutoff)
 
     noise_m, noise_rad = (
         size * ramp(share * size, Ramp(_SOME * limits.soft, limits.soft), smooth)
@@ -122,14 +122,17 @@ def roughness(
 
 
 def _left_of_noise(
-    fps: Float[Array, "B 1"], below: Float[Array, "B 1"], above: Float[Array, "B 1"]
+    fps: Float[Array, "B 1"],
+    fine_fps: Float[Array, "B 1"],
+    below: Float[Array, "B 1"],
+    above: Float[Array, "B 1"],
 ) -> tuple[Float[Array, "B 1"], Float[Array, "B 1"]]:
     """What white noise leaves behind one low-pass, for a unit of what it has above another: itself,
-    and its second differences in 1/s²; root mean squares."""
+    and its second differences in 1/s²; root mean squares. `fine_fps` is what the first works at."""
     turn = (jnp.arange(_BINS) + 0.5) / _BINS * jnp.pi  # a frame, up to Nyquist's
     frequency = turn * fps / (2.0 * jnp.pi)
-    kept = gain(frequency, fps, below)
-    bend = kept * (2.0 * jnp.sin(0.5 * turn) * fps) ** 2
+    kept = gain(frequency, fine_fps, below)
+    bend = kept * (2.0 * jnp.sin(0.5 * turn * fps / fine_fps) * fine_fps) ** 2
     seen = 1.0 - gain(frequency, fps, above)
     power, bent, known = (jnp.mean(c**2, axis=1, keepdims=True) for c in (kept, bend, seen))
     return jnp.sqrt(power / known), jnp.sqrt(bent / known)

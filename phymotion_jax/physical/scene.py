@@ -23,12 +23,13 @@ from phymotion_jax.physical.balance import imbalance
 from phymotion_jax.physical.ramps import ramp
 from phymotion_jax.physical.roughness import Roughness, roughness
 from phymotion_jax.physical.standing import standing, static_points
+from phymotion_jax.physical.substeps import Substeps, with_substeps
 from phymotion_jax.presets import PhysicalPreset
 from phymotion_jax.state import State, moving_body, rates_of
 
 
 class Scene(NamedTuple):
-    """A batch ready to be judged. Arrays are ``(items, B, T)``."""
+    """A batch ready to be judged. Arrays are ``(items, B, T)``, with the substeps of slow clips."""
 
     state: State
     """The low-passed motion."""
@@ -47,6 +48,9 @@ class Scene(NamedTuple):
 
     roughness: Roughness
     """What of the motion is faster than bodies move."""
+
+    frames: Substeps
+    """Which of these frames were given; a slow clip has more."""
 
     @property
     def force_noise(self) -> Float[Array, "B T"]:
@@ -73,12 +77,14 @@ def scene(
     backend: Backend,
 ) -> Scene:
     """Smooth a batch without NaN, find what it stands on, and load it."""
+    given, frames = batch, with_substeps(batch)
+    batch = frames.batch
     fps = batch.fps[:, None]
-    raw: Quat = quat_normalize(unstack_frames(batch.joint_quat))
-    raw_root: Vec = tuple(batch.root_pos[None, ..., k] for k in range(3))  # pyright: ignore
     cutoff = jnp.minimum(preset.cutoff_hz, preset.cutoff_share * fps)
+    raw_root, raw = _raw(batch)
     root, quat = low_pass_motion(raw_root, raw, batch.mask, fps, cutoff)
-    rough = roughness(raw_root, raw, batch.mask, fps, cutoff, preset)
+    rough = roughness(*_raw(given), given.mask, given.fps[:, None], (fps, cutoff), preset)
+    rough = Roughness(*(frames.from_given(c) for c in rough))
     state = moving_body(
         batch, humanoid, joints=rates_of(quat, root, batch.mask, fps), backend=backend, floor=floor
     )
@@ -87,7 +93,13 @@ def scene(
     touch, stands = jax.lax.optimization_barrier((touch, jnp.max(touch, axis=0)))
     loads = ground_loads(state, humanoid, touch, friction=preset.friction)
     loads, out = jax.lax.optimization_barrier((loads, imbalance(state, touch, stands)))
-    return Scene(state, touch, stands, loads, out, rough)
+    return Scene(state, touch, stands, loads, out, rough, frames)
+
+
+def _raw(batch: MotionBatch) -> tuple[Vec, Quat]:
+    """Pelvis and rotations as they come, in the hot layout."""
+    root = tuple(batch.root_pos[None, ..., k] for k in range(3))
+    return root, quat_normalize(unstack_frames(batch.joint_quat))  # pyright: ignore
 
 
 def _touch(
