@@ -51,10 +51,10 @@ def score_files(
 
     Memory does not grow with the number of files: a batch of clips for each length in
     `checks.BUCKETS` and one on the device, a few files loaded ahead, and `MAX_WAITING_ROWS` rows.
-    Each length costs two compilations at most, and as
-    many more where clips below 20 frames a second are among them. A file that cannot be loaded or scored is a row that
-    says why. Upon KeyboardInterrupt the rows that are done but not yet in turn come first, then the
-    exception. Rows depend on `paths` and `frames_per_batch` alone, bit by bit.
+    Each length costs two compilations at most, and as many more where clips below 20 frames a
+    second are among them. A file that cannot be loaded or scored is a row that says why. Upon
+    KeyboardInterrupt the rows that are done but not yet in turn come first, then the exception.
+    Rows depend on `paths` and `frames_per_batch` alone, bit by bit.
 
     Args:
       paths: one clip each.
