@@ -10,6 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from phymotion_jax.body.skeleton import N_BETAS, N_BODIES, STATIC_JOINTS
 from phymotion_jax.checks import (
+    FPS_RANGE,
     MAX_POSITION_M,
     bucket_length,
     checked_fps,
@@ -27,25 +28,19 @@ from phymotion_jax.checks import (
 from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.world import UpAxis, to_world
 
-_SLOW_FPS, _WANTED_FPS = 20.0, 24.0
-"""Clips below the one are filled up to the other or more: in between nothing is gained by it."""
-
-_MOST_SUBSTEPS = 4
-"""Of what happens in a sixth of a second the frames around it say nothing."""
-
-
-def substeps_at(fps: Float[Array, "*any"]) -> Int[Array, "*any"]:
-    """Frames for each frame given, at a rate: 1 from 20 frames a second on, 2 at 15 and 16."""
-    slow = jnp.clip(jnp.ceil(_WANTED_FPS / jnp.maximum(fps, 1e-3)), 1, _MOST_SUBSTEPS)
-    return jnp.where(fps < _SLOW_FPS, slow, 1).astype(jnp.int32)
+_MORE_BELOW_FPS = (20.0, 12.0, 8.0)
+"""Below each of these rates a frame more stands for one that was given, which makes 24 a second or
+more of 6 to 20. Above them nothing is gained by it, and of what happens in a sixth of a second the
+frames around it say nothing."""
 
 
-def most_substeps(fps: Float[np.ndarray, "*any"]) -> int:
-    """The most that clips of these rates want."""
-    slowest = np.min(fps)
-    if not slowest < _SLOW_FPS:
-        return 1
-    return int(np.clip(np.ceil(_WANTED_FPS / max(slowest, 1e-3)), 1, _MOST_SUBSTEPS))
+def substeps_at(fps: Float[Array | np.ndarray, "*any"]) -> Int[Array | np.ndarray, "*any"]:
+    """Frames for each frame given, at a rate: 1 from 20 frames a second on, 2 at 15 and 16.
+
+    Rates that cannot be scored get 1, so that they make no room for nothing.
+    """
+    more = sum((fps < below).astype(np.int32) for below in _MORE_BELOW_FPS)
+    return 1 + (fps >= FPS_RANGE[0]) * more
 
 
 @struct.dataclass
@@ -152,6 +147,12 @@ class Motion:
         )
 
 
+def _room_for(fps: Float[Array | np.ndarray, " B"] | float) -> int:
+    """The `substeps` that these rates want, as far as they are known."""
+    known = not isinstance(fps, jax.core.Tracer)
+    return int(substeps_at(np.asarray(fps, np.float32)).max()) if known else 1
+
+
 @struct.dataclass
 class MotionBatch:
     """Clips padded to one length, in the world frame (z up; metres, seconds).
@@ -183,8 +184,8 @@ class MotionBatch:
     """How surely each of `skeleton.STATIC_JOINTS` stands still, from 0 to 1; NaN: not known."""
 
     substeps: int = struct.field(pytree_node=False, default=1)
-    """Room for clips below 20 frames a second, as `from_motions` and `from_arrays` make it: they
-    are scored with up to so many frames in place of each, by `substeps_at` of their own rate."""
+    """Room for clips below 20 frames a second: `physical` scores them with up to so many frames in
+    place of each, by `substeps_at` of their own rate."""
 
     @property
     def n_clips(self) -> int:
@@ -233,7 +234,7 @@ class MotionBatch:
             mask[i, frames] = True
             fps[i], betas[i], mass_kg[i] = motion.fps, motion.betas, motion.mass_kg
         leaves = (root_pos, joint_quat, mask, fps, betas, mass_kg, static_conf)
-        return cls(*(jnp.asarray(x) for x in leaves), substeps=most_substeps(fps[: len(motions)]))
+        return cls(*(jnp.asarray(x) for x in leaves), substeps=_room_for(fps[: len(motions)]))
 
     @classmethod
     def from_arrays(
@@ -247,6 +248,7 @@ class MotionBatch:
         mass_kg: Float[Array, " B"] | float | None = None,
         static_conf: Float[Array, "B T 6"] | None = None,
         up: UpAxis = "z",
+        substeps: int | None = None,
     ) -> "MotionBatch":
         """Batch a generator's arrays where they are: pure JAX, no copy to the host, jit-able.
 
@@ -258,14 +260,15 @@ class MotionBatch:
           transl: SMPL-X translation, in metres.
           poses: rotation vectors ``(B, T, J, 3)`` or quaternions wxyz ``(B, T, J, 4)``; the pelvis
             and at least 21 body joints. Joints after the 22nd (hands, face) are not used.
-          fps: frames a second, one for all or one a clip. Where they are no traced values, clips
-            below 20 get their `substeps`.
+          fps: frames a second, one for all or one a clip.
           lengths: real frames of each clip, ``(B,)``; all of them by default.
           betas: shape coefficients, of which the first ten count; the mean body by default.
           mass_kg: whole-body mass; from the betas by default.
           static_conf: probabilities that `skeleton.STATIC_JOINTS` stand still; NaN, the default,
             where they are not known.
           up: vertical axis of the arrays.
+          substeps: room for clips below 20 frames a second; by default what `fps` wants. A traced
+            `fps` is not known yet, and makes none: say 2 where clips of 12 to 20 may come.
         """
         if transl.ndim != 3 or transl.shape[2] != 3:
             raise MotionError(Status.BAD_SHAPE, f"transl is {transl.shape}, (B, T, 3) was wanted")
@@ -304,7 +307,7 @@ class MotionBatch:
             betas=shape.astype(kind),
             mass_kg=jnp.broadcast_to(jnp.asarray(mass, kind), (clips,)),
             static_conf=conf.astype(kind),
-            substeps=1 if isinstance(fps, jax.core.Tracer) else most_substeps(np.asarray(fps)),
+            substeps=_room_for(fps) if substeps is None else substeps,
         )
 
     def unpad(self, names: Sequence[str] | None = None) -> list[Motion]:

@@ -14,7 +14,7 @@ from phymotion_jax import scorer
 from phymotion_jax.assets import demo_clips
 from phymotion_jax.io import load_motion
 from phymotion_jax.kernels.splines import cubic_spline
-from phymotion_jax.motion import MotionBatch, most_substeps, substeps_at
+from phymotion_jax.motion import MotionBatch, substeps_at
 from phymotion_jax.physical.substeps import with_substeps
 from phymotion_jax.presets import PHYSICAL
 from phymotion_jax.state import rest_padding
@@ -65,10 +65,11 @@ def test_spline_is_scipys():
 
 
 @pytest.mark.parametrize(
-    ("fps", "steps"), [(30.0, 1), (20.0, 1), (16.0, 2), (15.0, 2), (12.0, 2), (8.0, 3), (2.0, 4)]
+    ("steps", "rates"), [(1, [30, 20, 0, np.nan]), (2, [16, 15, 12]), (3, [8]), (4, [6, 2])]
 )
-def test_steps_by_rate(fps, steps):
-    assert most_substeps(np.array([30.0, fps])) == steps == int(substeps_at(jnp.float32(fps)))
+def test_steps_by_rate(steps, rates):
+    for fps in rates:
+        assert int(substeps_at(np.array(fps))) == steps == int(substeps_at(jnp.float32(fps)))
 
 
 def test_given_frames_stay_where_they_are(mixed):
@@ -110,11 +111,12 @@ def test_the_report_has_the_frames_that_were_given(mixed):
     assert np.corrcoef(up, full[:n_given])[0, 1] > 0.9
 
 
-def test_arrays_of_a_known_rate_get_room():
-    arrays = {"transl": jnp.zeros((2, 8, 3)), "poses": jnp.zeros((2, 8, 22, 3))}
-    assert MotionBatch.from_arrays(**arrays, fps=16.0).substeps == 2
-    assert MotionBatch.from_arrays(**arrays, fps=jnp.array([30.0, 16.0])).substeps == 2
-    assert MotionBatch.from_arrays(**arrays, fps=30.0).substeps == 1
-    room = []
-    jax.jit(lambda fps: room.append(MotionBatch.from_arrays(**arrays, fps=fps).substeps))(16.0)
-    assert room == [1]  # a traced rate: the caller says `batch.replace(substeps=2)`
+def test_arrays_get_room_by_their_rate():
+    def room(fps, **given):
+        transl, poses = jnp.zeros((2, 8, 3)), jnp.zeros((2, 8, 22, 3))
+        return MotionBatch.from_arrays(transl=transl, poses=poses, fps=fps, **given).substeps
+
+    assert [room(16.0), room(jnp.array([30.0, 16.0])), room(30.0)] == [2, 2, 1]
+    traced = []
+    jax.jit(lambda fps: traced.extend([room(fps), room(fps, substeps=2)]))(16.0)
+    assert traced == [1, 2]
