@@ -93,21 +93,24 @@ def score(
     if self_penetration is not None:
         chosen = chosen.at_level(self_penetration)
     settings = {"preset": chosen, "backend": backend, "forces": forces, "levelled": level_floor}
-    return _score(batch, humanoid, *_in_one_form(batch, floor, chosen, skin), **settings)
+    return _score(*_in_one_form(batch, humanoid, floor, chosen, skin), **settings)
 
 
 def _in_one_form(
     batch: MotionBatch,
+    humanoid: Humanoid | None,
     floor: Float[Array, " B"] | float | None,
     preset: Preset,
     skin: Skin | None,
-) -> tuple[Float[Array, " B"] | None, Skin | None]:
-    """Floor and skin so that every way of calling runs the same compiled program."""
+) -> tuple[MotionBatch, Humanoid | None, Float[Array, " B"] | None, Skin | None]:
+    """Arguments of `_score`, so that every way of calling runs the same compiled program."""
     if floor is not None:
         floor = jnp.broadcast_to(jnp.asarray(floor, batch.root_pos.dtype), batch.fps.shape)
+    if not isinstance(preset, PhysicalPreset):  # the others score the frames given
+        batch = batch.replace(substeps=1)
     if preset.self_penetration != "mesh":
-        return floor, None
-    return floor, default_skin() if skin is None else skin
+        return batch, humanoid, floor, None
+    return batch, humanoid, floor, default_skin() if skin is None else skin
 
 
 @partial(jax.jit, static_argnames=("preset", "backend", "forces", "levelled"))
@@ -280,7 +283,7 @@ class Scorer:
 
     def arguments(self, batch: MotionBatch, humanoid: Humanoid | None = None) -> tuple[Any, ...]:
         """What the compiled program of `lower` is called with."""
-        return batch, humanoid, *_in_one_form(batch, self.floor, self.preset, self.skin)
+        return _in_one_form(batch, humanoid, self.floor, self.preset, self.skin)
 
     def _run(self, batch: MotionBatch, humanoid: Humanoid | None) -> Report:
         function, settings = self._function()

@@ -69,7 +69,8 @@ def make_report(n_clips, n_frames, rng, *, lengths=None, status=None, preset: Pr
 
 
 class FakeScorer:
-    """Calls a clip's x position its activity, which tells whose row it is; keeps the shapes.
+    """Calls a clip's x position its activity, which tells whose row it is; keeps the shapes, and
+    with which substeps they came.
 
     A clip at `BAD_X` is one that the score itself refuses.
     """
@@ -89,12 +90,13 @@ class FakeScorer:
         self.asked_for = (preset, backend, floor, level_floor)
         self.self_penetration, self.skin = self_penetration, skin
         self.preset = get_preset(preset)
-        self.shapes = []
+        self.shapes, self.substeps = [], []
         self.rng = np.random.default_rng(0)
 
     def __call__(self, batch):
         mask, x = np.asarray(batch.mask), np.asarray(batch.root_pos)[:, 0, 0]
         self.shapes.append(mask.shape)
+        self.substeps.append(batch.substeps)
         status = np.where(mask.any(axis=1), Status.OK, Status.EMPTY).astype(np.int32)
         status = np.where(x == self.BAD_X, np.int32(Status.NOT_FINITE), status)
         n_clips, n_frames = mask.shape

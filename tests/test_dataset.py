@@ -85,6 +85,20 @@ def test_last_batch_runs_a_program_that_is_there():
     assert scorer.shapes == [(8, SHORT)] * 3
 
 
+def test_slow_clips_do_not_make_the_others_large():
+    """Two frames stand for each of theirs: half as many clips make a batch."""
+
+    def load(path):
+        number = int(path.stem)
+        return make_motion(value=float(number), fps=30.0 if number % 4 else 15.0)
+
+    scorer, paths = FakeScorer(), [Path(f"{number}.npz") for number in range(40)]
+    rows = list(score_files(paths, scorer, load, frames_per_batch=8 * SHORT))
+    assert names(rows) == [row["activity"] for row in rows] == list(range(40))
+    batches_sent = sorted(zip(scorer.substeps, scorer.shapes, strict=True))
+    assert batches_sent == [(1, (8, SHORT))] * 4 + [(2, (4, SHORT))] * 3
+
+
 def test_clip_longer_than_a_batch_goes_alone():
     _, scorer, _ = run([LONG, LONG], frames_per_batch=SHORT)
     assert scorer.shapes == [(1, LONG)] * 2

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from phymotion_jax.checks import bucket_length
 from phymotion_jax.dataset.clock import Clock, Step
 from phymotion_jax.dataset.decode import Loader, load_ahead
 from phymotion_jax.errors import MotionError, PhyMotionError
-from phymotion_jax.motion import Motion, MotionBatch
+from phymotion_jax.motion import Motion, MotionBatch, substeps_at
 from phymotion_jax.report import Report
 from phymotion_jax.table import Row, empty_row, report_rows
 
@@ -51,17 +52,17 @@ def score_files(
 
     Memory does not grow with the number of files: a batch of clips for each length in
     `checks.BUCKETS` and one on the device, a few files loaded ahead, and `MAX_WAITING_ROWS` rows.
-    Each length costs two compilations at most, and as many more where clips below 20 frames a
-    second are among them. A file that cannot be loaded or scored is a row that says why. Upon
-    KeyboardInterrupt the rows that are done but not yet in turn come first, then the exception.
-    Rows depend on `paths` and `frames_per_batch` alone, bit by bit.
+    Each length costs two compilations at most. Clips below 20 frames a second, which get substeps,
+    have batches and compilations of their own. A file that cannot be loaded or scored is a row that
+    says why. Upon KeyboardInterrupt the rows that are done but not yet in turn come first, then the
+    exception. Rows depend on `paths` and `frames_per_batch` alone, bit by bit.
 
     Args:
       paths: one clip each.
       scorer: a batch to its report; called in this thread.
       load: a path to its clip, or MotionError; called in other threads.
-      frames_per_batch: padded frames a batch, by default `default_frames`; a clip longer than that
-        goes alone.
+      frames_per_batch: padded frames a batch, substeps included, by default `default_frames`; a
+        clip longer than that goes alone.
       on_step: told of each batch and of each file that failed, as they are done.
       clock: told how long files take to decode.
       workers: threads that decode.
@@ -94,6 +95,17 @@ def score_loaded(
         raise
 
 
+class _Bucket(NamedTuple):
+    """What the clips of a batch have in common."""
+
+    length: int
+    substeps: int
+
+    @classmethod
+    def of(cls, motion: Motion) -> "_Bucket":
+        return cls(bucket_length(motion.n_frames), int(substeps_at(np.asarray(motion.fps))))
+
+
 class _Sent(NamedTuple):
     """A batch that the device works on."""
 
@@ -118,11 +130,11 @@ class _Run:
         self._scorer = scorer
         self._frames_per_batch = frames_per_batch
         self._on_step = on_step
-        self._clips: dict[int, list[tuple[int, Path, Motion]]] = {}  # by bucket length
+        self._clips: dict[_Bucket, list[tuple[int, Path, Motion]]] = {}
         self._rows: dict[int, Row] = {}  # by place in the table
         self._n_added = 0
         self._n_given = 0
-        self._sizes: dict[int, set[int]] = {}  # rows of the compiled programs, by bucket length
+        self._sizes: dict[_Bucket, set[int]] = {}  # rows of the compiled programs
         self._sent: deque[_Sent] = deque()
         self._ready = 0.0  # when the device was last done
 
@@ -133,18 +145,18 @@ class _Run:
             self._rows[place] = empty_row(path, loaded.status, loaded.reason)
             self._on_step(Step(clips=1))
         else:
-            length = bucket_length(loaded.n_frames)
-            clips = self._clips.setdefault(length, [])
+            bucket = _Bucket.of(loaded)
+            clips = self._clips.setdefault(bucket, [])
             clips.append((place, path, loaded))
-            if len(clips) >= self._full(length):
-                self._score(length)
+            if len(clips) >= self._full(bucket):
+                self._score(bucket)
         if len(self._rows) > MAX_WAITING_ROWS and self._n_given not in self._rows:
             self._hurry(self._n_given)
 
     def score_all(self) -> None:
         """Score what waits, however few."""
-        for length in list(self._clips):
-            self._score(length)
+        for bucket in list(self._clips):
+            self._score(bucket)
         self.collect_all()
 
     def rows_in_turn(self) -> Iterator[Row]:
@@ -164,13 +176,13 @@ class _Run:
         while self._sent:
             self._collect()
 
-    def _score(self, length: int) -> None:
+    def _score(self, bucket: _Bucket) -> None:
         """Send a bucket to the device, and meanwhile fetch what it did before."""
-        places, paths, motions = zip(*self._clips.pop(length), strict=True)
-        n_clips, compiled = self._batch_size(length, len(motions))
-        start, shape = time.perf_counter(), (n_clips, length)
+        places, paths, motions = zip(*self._clips.pop(bucket), strict=True)
+        n_clips, compiled = self._batch_size(bucket, len(motions))
+        start, shape = time.perf_counter(), (n_clips, bucket.length * bucket.substeps)
         with _memory_to_blame(shape):
-            batch = MotionBatch.from_motions(motions, length=length, n_clips=n_clips)
+            batch = MotionBatch.from_motions(motions, length=bucket.length, n_clips=n_clips)
             # A row needs no frame's own violations: they stay on the device.
             report = self._scorer(batch).replace(frames={}, links={})
         self._sent.append(_Sent(places, paths, motions, report, shape, compiled, start))
@@ -187,30 +199,30 @@ class _Run:
         self._rows.update(zip(sent.places, rows, strict=True))
         self._on_step(Step(len(sent.motions), seconds, sent.compiled))
 
-    def _batch_size(self, length: int, n_clips: int) -> tuple[int, bool]:
+    def _batch_size(self, bucket: _Bucket, n_clips: int) -> tuple[int, bool]:
         """Rows of the batch for some clips, and whether that takes a new program.
 
         A compilation costs more than the padding of one batch, so that a built program that is
         large enough is used again. A first, partial batch is not padded to a full one: three
         files must not cost what 512 do.
         """
-        sizes = self._sizes.setdefault(length, set())
+        sizes = self._sizes.setdefault(bucket, set())
         large_enough = [size for size in sizes if size >= n_clips]
         if large_enough:
             return min(large_enough), False
-        full = self._full(length)
+        full = self._full(bucket)
         size = full if sizes else min(full, 1 << (n_clips - 1).bit_length())
         sizes.add(size)
         return size, True
 
-    def _full(self, length: int) -> int:
-        return max(1, self._frames_per_batch // length)
+    def _full(self, bucket: _Bucket) -> int:
+        return max(1, self._frames_per_batch // (bucket.length * bucket.substeps))
 
     def _hurry(self, place: int) -> None:
         """Get the row of a clip that others wait for."""
-        for length, clips in list(self._clips.items()):
+        for bucket, clips in list(self._clips.items()):
             if clips[0][0] == place:
-                self._score(length)
+                self._score(bucket)
         self.collect_all()
 
 
