@@ -22,8 +22,8 @@ from phymotion_jax.kernels.vectors import (
     cross,
     mat_t_vec,
     mat_vec,
-    quat_to_mat,
     scale,
+    select,
     sub,
 )
 
@@ -91,17 +91,21 @@ def dynamics_pallas(
             starts = (0, 9, 12, 15, 18)
             return LinkMotion(*(load(s, n, k) for s, n in zip(starts, _FIELDS, strict=False)))
 
-        def keep(k: Any, motion: LinkMotion, link: Body) -> tuple[Array, ...]:
+        def hangs(k: Any) -> Array:
+            return jnp.minimum(k, 1).astype(jnp.float32)  # 0 for the root, 1 for the others
+
+        def outwards(k: Any, sums: Any) -> Any:
+            link, parent = constants(k), motion_of(memory.look_up(0, k))
+            # The root moves as if it hung, without an arm, from an upright link that falls with it.
+            parent = select(k > 0, parent, upright)
+            arm = scale(link.offset, hangs(k))
+            motion = next_link(parent, arm, *joint(k))
             memory.store_all(0, k, [c for field in motion for c in field])
             force, moment = own_wrench(motion, link.mass, link.com, link.inertia)
             memory.store_all(_MOMENT, k, moment)
             memory.store_all(_FORCE, k, force)
             centre = add(motion.pos, mat_vec(motion.rot, link.com))
-            return (*scale(centre, link.mass), link.mass)
-
-        def outwards(k: Any, sums: Any) -> Any:
-            link, parent = constants(k), motion_of(memory.look_up(0, k))
-            more = keep(k, next_link(parent, link.offset, *joint(k)), link)
+            more = (*scale(centre, link.mass), link.mass)
             return tuple(a + b for a, b in zip(sums, more, strict=True))
 
         def inwards(step: Any, done: Any) -> Any:
@@ -109,22 +113,17 @@ def dynamics_pallas(
             parent = memory.look_up(0, k)
             force, moment = load(_FORCE, 3, k), load(_MOMENT, 3, k)
             arm = sub(load(9, 3, k), load(9, 3, parent))
-            memory.store_all(
-                _MOMENT, parent, add(load(_MOMENT, 3, parent), moment, cross(arm, force))
-            )
-            memory.store_all(_FORCE, parent, add(load(_FORCE, 3, parent), force))
+            more = scale(add(moment, cross(arm, force)), hangs(k))
+            memory.store_all(_MOMENT, parent, add(load(_MOMENT, 3, parent), more))
+            memory.store_all(_FORCE, parent, add(load(_FORCE, 3, parent), scale(force, hangs(k))))
             memory.store_all(_MOMENT, k, mat_t_vec(load(0, 9, k), moment))
             return done
 
-        quat, ang_vel, ang_acc = joint(0)
-        rot, zero = quat_to_mat(quat), jnp.zeros_like(quat[0])
-        acc = tuple(memory.rows(10, k) - g for k, g in enumerate(gravity))
-        spin = mat_vec(rot, ang_vel), mat_vec(rot, ang_acc)
-        root = LinkMotion(rot, (zero, zero, zero), *spin, acc)  # pyright: ignore
-        *sums, mass = jax.lax.fori_loop(1, n_links, outwards, keep(0, root, constants(0)))
+        upright = _upright(tuple(memory.rows(10, k) - g for k, g in enumerate(gravity)))
+        start = (jnp.zeros_like(upright.acc[0]),) * 4
+        *sums, mass = jax.lax.fori_loop(0, n_links, outwards, start)
         memory.store_all(_COM, 0, [s / mass for s in sums])
-        jax.lax.fori_loop(0, n_links - 1, inwards, 0)
-        memory.store_all(_MOMENT, 0, mat_t_vec(rot, load(_MOMENT, 3, 0)))
+        jax.lax.fori_loop(0, n_links, inwards, 0)
 
     arrays = (*joints.quat, *joints.ang_vel, *joints.ang_acc)
     arrays = (*arrays, jnp.concatenate(joints.root_acc), clip)
@@ -137,3 +136,11 @@ def dynamics_pallas(
     *motion, moment, force = parts
     wrenches = Wrenches(moment, tuple(c[:1] for c in force))  # pyright: ignore
     return LinkMotion(*motion), wrenches, tuple(found[_COM:])  # pyright: ignore
+
+
+def _upright(acc: tuple[Array, ...]) -> LinkMotion:
+    """A link that does not turn."""
+    zero, one = jnp.zeros_like(acc[0]), jnp.ones_like(acc[0])
+    still = (zero, zero, zero)
+    rot = (one, zero, zero, zero, one, zero, zero, zero, one)
+    return LinkMotion(rot, still, still, still, acc)  # pyright: ignore[reportArgumentType]

@@ -36,9 +36,6 @@ from phymotion_jax.kernels.vectors import (
 _FLAT_M = 1e-5
 """A face that the hulls reach beyond by less than this is theirs: float32 tells no less."""
 
-_AROUND = ((1.0, 0.0), (-0.5, 0.75**0.5), (-0.5, -(0.75**0.5)))
-"""A third of a turn apart."""
-
 _TINY = 1e-24
 
 
@@ -235,21 +232,29 @@ def walk_pallas(hulls: Hulls, rays: Vec, steps: int, *, interpret: bool = False)
 
 
 def _around(support: _Support, ray: Vec) -> _Walk:
-    """Supports in three directions 45 degrees from each ray."""
+    """Supports in three directions 45 degrees from each ray, a third of a turn apart."""
     least = jnp.minimum(jnp.minimum(abs(ray[0]), abs(ray[1])), abs(ray[2]))
     x, y, z = (jnp.where(abs(c) == least, 1.0, 0.0) for c in ray)
     u = _unit(cross(ray, (x, y, z)), ray)
     v = cross(ray, u)
-    corners, ways = [], []
-    for cos, sin in _AROUND:
-        across = (cos * u[0] + sin * v[0], cos * u[1] + sin * v[1], cos * u[2] + sin * v[2])
-        towards = _unit(add(ray, across), ray)
+
+    def look(k: Any, walk: _Walk) -> _Walk:
+        # 1, −1/2, −1/2 and 0, √3/2, −√3/2: Triton cannot choose between constants.
+        number = jnp.asarray(k, jnp.float32)
+        cos = 1.0 - 1.5 * jnp.minimum(number, 1.0)
+        sin = 0.75**0.5 * jnp.minimum(number, 1.0) * (3.0 - 2.0 * number)
+        towards = _unit(add(ray, add(scale(u, cos), scale(v, sin))), ray)
         corner, width = support(towards)
-        corners.append(corner)
-        ways.append(_at_corner(corner, width, towards))
-    best = select(ways[1].width < ways[0].width, ways[1], ways[0])
-    best = select(ways[2].width < best.width, ways[2], best)
-    return _Walk((corners[0], corners[1], corners[2]), ray, best, ray[0] != ray[0])
+        corners = (select(k == i, corner, old) for i, old in enumerate(walk.corners))
+        here = _at_corner(corner, width, towards)
+        best = select(width < walk.best.width, here, walk.best)
+        return walk._replace(corners=tuple(corners), best=best)
+
+    none, index = jnp.zeros_like(x), jnp.zeros(x.shape, jnp.int32)
+    corner = _Corner((none, none, none), index, index)
+    best = _at_corner(corner, none + jnp.inf, ray)
+    nowhere = _Walk((corner, corner, corner), ray, best, ray[0] != ray[0])
+    return jax.lax.fori_loop(0, 3, look, nowhere)
 
 
 def _step(support: _Support, walk: _Walk) -> _Walk:

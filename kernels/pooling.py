@@ -1,13 +1,13 @@
 """Points of contact pooled in groups that carry one force each, which acts at their mean place."""
 
-from collections.abc import Sequence
 from functools import partial
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 from phymotion_jax.kernels.per_frame import Memory, pallas_or_xla, per_frame
 from phymotion_jax.kernels.vectors import Vec, sub
@@ -42,9 +42,16 @@ def load_shares(
       weight: how surely it touches, from 0 to 1.
       sizes: of the groups.
     """
-    lowest = _of_groups(jnp.min, height, sizes)
-    load = (weight + _TRACE) * jnp.exp((_to_points(lowest, sizes) - height) / _GIVE_M)
-    return load / _to_points(_of_groups(jnp.sum, load, sizes), sizes)
+    load = _loads(height, weight, sizes)
+    return load / _to_points(_sums(load, sizes), sizes)
+
+
+def _loads(
+    height: Float[Array, "P B T"], weight: Float[Array, "P B T"], sizes: Sizes
+) -> Float[Array, "P B T"]:
+    """Shares, but for a factor that the points of a group have in common."""
+    lowest = jax.lax.stop_gradient(_extremes(jnp.min, height, sizes))  # it is in that factor
+    return (weight + _TRACE) * jnp.exp((_to_points(lowest, sizes) - height) / _GIVE_M)
 
 
 def spread_forces(
@@ -78,11 +85,11 @@ def _pool_jvp(sizes: Sizes, primals: Any, tangents: Any) -> Any:
 
 
 def pool_xla(sizes: Sizes, points: Vec, weight: Float[Array, "P B T"], origin: Vec) -> Pooled:
-    """As sums over slices of rows."""
-    share = load_shares(points[2], weight, sizes)
-    middle = tuple(_of_groups(jnp.sum, share * c, sizes) for c in points)
-    place = sub(middle, tuple(c[None] for c in origin))  # pyright: ignore[reportArgumentType]
-    return Pooled(place, _of_groups(jnp.max, weight, sizes))
+    """As plain array operations."""
+    load = jax.lax.optimization_barrier(_loads(points[2], weight, sizes))
+    total = _sums(load, sizes)
+    place = tuple(_sums(load * (c - o), sizes) / total for c, o in zip(points, origin, strict=True))
+    return Pooled(place, _extremes(jnp.max, weight, sizes))  # pyright: ignore[reportArgumentType]
 
 
 def pool_pallas(
@@ -128,14 +135,22 @@ def pool_pallas(
     return Pooled(tuple(place), sure)  # pyright: ignore[reportArgumentType]
 
 
-def _of_groups(reduce: Any, rows: Float[Array, "P B T"], sizes: Sizes) -> Float[Array, "G B T"]:
-    return jnp.concatenate([reduce(rows[a:b], axis=0, keepdims=True) for a, b in _spans(sizes)])
+def _sums(rows: Float[Array, "P B T"], sizes: Sizes) -> Float[Array, "G B T"]:
+    """Of groups, as a product with zeros and ones: sums over slices are as many kernels."""
+    member = np.arange(len(sizes))[:, None] == _group_of(sizes)
+    return jnp.einsum("gp,pbt->gbt", member.astype(rows.dtype), rows, precision="highest")
+
+
+def _extremes(reduce: Any, rows: Float[Array, "P B T"], sizes: Sizes) -> Float[Array, "G B T"]:
+    """The least or the most of each group."""
+    start, size = np.cumsum([0, *sizes[:-1]]), np.array(sizes)
+    within = np.minimum(np.arange(max(sizes)), size[:, None] - 1)  # the last one again and again
+    return reduce(rows[start[:, None] + within], axis=1)
 
 
 def _to_points(rows: Float[Array, "G B T"], sizes: Sizes) -> Float[Array, "P B T"]:
-    spans = enumerate(sizes)
-    return jnp.concatenate([jnp.broadcast_to(rows[k], (n, *rows.shape[1:])) for k, n in spans])
+    return rows[_group_of(sizes)]
 
 
-def _spans(sizes: Sequence[int]) -> list[tuple[int, int]]:
-    return list(pairwise(accumulate(sizes, initial=0)))
+def _group_of(sizes: Sizes) -> Int[np.ndarray, " P"]:
+    return np.repeat(np.arange(len(sizes)), sizes)

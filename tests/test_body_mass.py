@@ -171,8 +171,8 @@ def test_straight_limbs_have_de_levas_radii():
             # sagittal, transverse and longitudinal; an arm's long axis is x, and y its fore-aft one
             # turned a quarter about z
             axes = [2, 1, 0] if "arm" in segment else [2, 0, 1]
-            inertia = np.asarray(links[index].inertia())
-            radii = np.sqrt(np.diag(inertia)[axes] / float(links[index].mass)) / length
+            inertia = np.asarray(links.inertia()[index])
+            radii = np.sqrt(np.diag(inertia)[axes] / float(links.mass[index])) / length
             # Moments are taken about the feet's height: 1.5 m squared cancels to 0.02 m squared.
             np.testing.assert_allclose(radii, published(segment)["radii"], rtol=2e-3)
 

@@ -1,10 +1,16 @@
 """The program that the compiler is given: the same in every process, so that it is found again."""
 
+import inspect
 import os
 import subprocess
 import sys
 
+import jax
 import pytest
+from jax.sharding import AbstractDevice, AbstractMesh, use_abstract_mesh
+from motions import batch_of, clip
+
+from phymotion_jax import score
 
 CODE = """
 import hashlib, jax
@@ -43,3 +49,22 @@ def test_gpus_do_without_triton():
     """Pallas' back end of that name is deprecated: a jax that lacks it gets plain XLA."""
     found = subprocess.run([sys.executable, "-c", LOWERED], stdout=subprocess.PIPE, check=True)
     assert found.stdout.strip() == b"False"
+
+
+KERNELS = 12
+"""Of the whole score: `hull` searches twice, and two smooth twice."""
+
+
+@pytest.mark.skipif(
+    "platform" not in inspect.signature(AbstractDevice).parameters,
+    reason="this jax asks for a GPU to lower kernels for one",
+)
+@pytest.mark.filterwarnings("ignore:The Pallas Triton backend is deprecated:DeprecationWarning")
+def test_every_kernel_can_be_written_for_an_nvidia_gpu():
+    """Triton has fewer operations than XLA has, which a machine without a GPU can tell too."""
+    device = AbstractDevice(device_kind="NVIDIA H100 80GB HBM3", num_cores=132, platform="cuda")
+    batch = batch_of(clip(frames=60))
+    with use_abstract_mesh(AbstractMesh((1,), ("one",), abstract_device=device)):
+        traced = jax.jit(score).trace(batch)
+        text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert text.count("xla.gpu.triton") == KERNELS

@@ -1,7 +1,5 @@
 """`Humanoid`: a tree of links with masses, contact points, capsules and limits."""
 
-from functools import reduce
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +8,6 @@ from jaxtyping import Array, Float
 
 from phymotion_jax.body.limits import RangeChain, human_limits
 from phymotion_jax.body.mass import link_moments
-from phymotion_jax.body.moments import stack_links
 from phymotion_jax.body.pairs import Pairs, separate_pairs
 from phymotion_jax.body.segments import body_mass_index
 from phymotion_jax.body.skeleton import (
@@ -155,7 +152,7 @@ class Humanoid:
         joints, landmark, mass = jax.lax.optimization_barrier((joints, landmark, mass))
         heel, toe, finger = (landmark[..., k : k + 2, :] for k in (1, 3, 5))
         links = link_moments(joints, landmark[..., 0, :], heel, toe, finger, mass)
-        links = jax.lax.optimization_barrier(stack_links(links))
+        links = jax.lax.optimization_barrier(links)
         return cls.from_template(
             template,
             betas,
@@ -240,13 +237,10 @@ def _stature(template: BodyTemplate, joints: Array, betas: Array) -> Float[Array
 
 
 def _shaped(mean: np.ndarray, dirs: np.ndarray, betas: Array) -> Array:
-    """mean + dirs · betas, term by term.
-
-    A matrix unit would round to TF32; and jax 0.10 on a CPU gives wrong numbers for the sum of a
-    product over an axis of ten, from some ten thousand sums on (`tests/test_body.py` sees it).
-    """
-    terms = (jnp.asarray(dirs[..., k]) * betas[..., None, None, k] for k in range(N_BETAS))
-    return reduce(jnp.add, terms, jnp.asarray(mean))
+    """mean + dirs · betas, in full float32: a GPU's matrix unit would round to TF32."""
+    return jnp.asarray(mean) + jnp.einsum(
+        "...k,pck->...pc", betas, dirs.astype(betas.dtype), precision="highest"
+    )
 
 
 def _shaped_points(points: LinkPoints, betas: Array) -> Array:

@@ -21,14 +21,6 @@ class Moments:
     second: Float[Array, "*B 3 3"]
     """Mass times position times position, integrated."""
 
-    def __add__(self, other: "Moments") -> "Moments":
-        """Two bodies as one."""
-        return Moments(self.mass + other.mass, self.first + other.first, self.second + other.second)
-
-    def __sub__(self, other: "Moments") -> "Moments":
-        """A body without a part of it."""
-        return Moments(self.mass - other.mass, self.first - other.first, self.second - other.second)
-
     @property
     def com(self) -> Float[Array, "*B 3"]:
         """Centre of mass."""
@@ -42,13 +34,26 @@ class Moments:
         return trace * jnp.eye(3) - spread
 
 
-def stack_links(links: Sequence[Moments]) -> Moments:
-    """Moments of several links as one, links along the last axis before the places' own."""
-    return Moments(
-        jnp.stack([m.mass for m in links], axis=-1),
-        jnp.stack([m.first for m in links], axis=-2),
-        jnp.stack([m.second for m in links], axis=-3),
+def join(pieces: Sequence[Moments], shares: Float[np.ndarray, "L P"]) -> Moments:
+    """Bodies put together from pieces, which lie along the last axis before the places' own.
+
+    Args:
+      pieces: some arrays of them, P in all.
+      shares: of each piece in each body; below zero where it is taken away.
+    """
+    leading = jnp.broadcast_shapes(*(m.mass.shape[:-1] for m in pieces))
+    rows = []
+    for m in pieces:
+        count = m.mass.shape[-1]
+        flat = (m.mass[..., None], m.first, m.second.reshape(*m.second.shape[:-2], 9))
+        flat = (jnp.broadcast_to(x, (*leading, count, x.shape[-1])) for x in flat)
+        rows.append(jnp.concatenate(list(flat), axis=-1))
+    every = jnp.concatenate(rows, axis=-2)
+    # In full float32: a GPU's matrix unit would round to TF32.
+    total = jnp.einsum(
+        "lp,...pc->...lc", jnp.asarray(shares, every.dtype), every, precision="highest"
     )
+    return Moments(total[..., 0], total[..., 1:4], total[..., 4:].reshape(*total.shape[:-1], 3, 3))
 
 
 def point_like(
