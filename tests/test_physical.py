@@ -19,6 +19,8 @@ from phymotion_jax.motion import MotionBatch
 from phymotion_jax.presets import PHYSICAL
 from phymotion_jax.redteam import violate
 
+MOVED = ("root_pos", "joint_quat", "static_conf")
+
 score = partial(scorer.score, preset="physical", forces=True)
 
 BATCH_ATOL = 1e-5
@@ -149,19 +151,22 @@ def test_soft_ends_are_the_tables():
 
 
 def test_smooth_form_is_near_the_sharp_one_and_has_a_slope(demo, clean):
-    """Its gradient is finite, also at rest, and on padding, where it is zero."""
+    """Its gradient is finite, also at rest, and on padding, where it is zero; of confidences, also
+    where none are known."""
     batch = batch_of(clip(), demo["squat"], demo["walk"])
 
     @jax.jit
-    def sloping(root_pos, joint_quat):
+    def sloping(*leaves):
         def total(leaves):
-            moved = batch.replace(root_pos=leaves[0], joint_quat=leaves[1])
+            moved = batch.replace(**dict(zip(MOVED, leaves, strict=True)))
             report = scorer.score(moved, smooth=True)
             return jnp.sum(jnp.where(report.valid, report.reward, 0.0)), report
 
-        return jax.grad(total, has_aux=True)((root_pos, joint_quat))
+        return jax.grad(total, has_aux=True)(leaves)
 
-    gradient, report = sloping(batch.root_pos, batch.joint_quat)
+    known = batch.static_conf.at[1].set(0.5)
+    (*gradient, by_conf), report = sloping(batch.root_pos, batch.joint_quat, known)
+    assert np.isfinite(np.asarray(by_conf)).all()
     assert (report.reward[1:3] < clean.reward[1:3] + 1e-3).all()
     assert (report.reward[1:3] > clean.reward[1:3] - 0.05).all()
     assert not report.percentiles  # clean captures were scored by the sharp one
@@ -245,13 +250,13 @@ def test_derivative_is_finite():
     """Also at rest, and on padding; along a direction, which compiles faster than a gradient. It is
     zero for a perfect clip, which has nothing to gain."""
     batch = batch_of(clip(pose=smooth), clip())
-    point = batch.root_pos, batch.joint_quat
+    point = batch.root_pos, batch.joint_quat, batch.static_conf.at[0].set(0.5)
     direction = tuple(jax.random.normal(jax.random.key(k), x.shape) for k, x in enumerate(point))
 
     @jax.jit
     def along(direction):
-        def reward(root_pos, joint_quat):
-            report = scorer.score(batch.replace(root_pos=root_pos, joint_quat=joint_quat))
+        def reward(*leaves):
+            report = scorer.score(batch.replace(**dict(zip(MOVED, leaves, strict=True))))
             return jnp.where(report.valid, report.reward, 0.0)
 
         return jax.jvp(reward, point, direction)[1]

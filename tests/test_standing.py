@@ -1,10 +1,12 @@
 """What an estimator says of standing still: laws of the evidence, and what scores make of it."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from motions import CLIPS, LENGTH, batch_of, clip, smooth
+from motions import CLIPS, batch_of, clip, smooth
 
 from phymotion_jax import scorer
 from phymotion_jax.body.humanoid import Humanoid
@@ -16,6 +18,9 @@ from phymotion_jax.physical.scene import scene
 from phymotion_jax.physical.standing import standing, static_points
 from phymotion_jax.presets import PHYSICAL
 from phymotion_jax.state import rest_padding
+
+score = partial(scorer.score, forces=True)
+"""The program of `test_physical.py`."""
 
 FRAMES = 61
 MIDDLE = slice(20, 41)  # away from the ends
@@ -135,7 +140,7 @@ def test_a_static_foot_that_slides_slips_no_less():
     """All of it slides, and whatever is said of its feet, that is seen."""
     slide = clip(pose=smooth, root=lambda t: (0.25 * t, 0.0, 0.0))
     batch = batch_of(*(held(slide, conf) for conf in (NONE, FEET_STAND, NOBODY, LEFT_STANDS)))
-    slip = scorer.score(batch).on_host().parts["con.slip"]
+    slip = score(batch).on_host().parts["con.slip"]
     assert slip[0] > 0.5
     np.testing.assert_allclose(slip[1:], slip[0], atol=0.02)
 
@@ -148,7 +153,7 @@ def test_a_static_foot_that_is_dragged_slips_more():
 
     dragged = clip(pose=drag)
     batch = batch_of(*(held(dragged, conf) for conf in (NONE, FEET_STAND, LEFT_STANDS)))
-    none, static, swing = scorer.score(batch).on_host().parts["con.slip"][:3]
+    none, static, swing = score(batch).on_host().parts["con.slip"][:3]
     assert static > none + 0.1
     np.testing.assert_allclose(swing, none, atol=0.02)
 
@@ -157,20 +162,6 @@ def test_a_static_foot_that_is_dragged_slips_more():
 def test_no_confidence_holds_a_body_in_the_air(name):
     """It hovers by 20 cm: what is said of its feet changes no part."""
     hover = clip(pose=smooth, root=lambda t: (0.0, 0.0, 0.2 if 0.7 < t < 1.4 else 0.0))
-    report = scorer.score(batch_of(held(hover, NONE), held(hover, FEET_STAND))).on_host()
+    report = score(batch_of(held(hover, NONE), held(hover, FEET_STAND))).on_host()
     frames = report.frames[name][:, 28:36]
     np.testing.assert_array_equal(frames[1], frames[0])
-
-
-def test_gradient_of_confidences_is_finite():
-    """Also where nothing is known."""
-    batch = batch_of(held(clip(), FEET_STAND), clip(pose=smooth))
-
-    @jax.jit
-    @jax.grad
-    def slope(conf):
-        report = scorer.score(batch.replace(static_conf=conf))
-        return jnp.sum(jnp.where(report.valid, report.reward, 0.0))
-
-    assert np.isfinite(np.asarray(slope(batch.static_conf))).all()
-    assert batch.static_conf.shape == (CLIPS, LENGTH, 6)
