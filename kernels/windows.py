@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float
 
 
 def moving_sum(
@@ -28,28 +28,6 @@ def moving_sum(
     return jnp.where(mask, stop - start, 0.0)
 
 
-def moving_mean(
-    values: Float[Array, "*items B T"],
-    mask: Bool[Array, "B T"],
-    fps: Float[Array, "B 1"],
-    seconds: float,
-) -> Float[Array, "*items B T"]:
-    """Mean over the window around each frame, of what is there of it, but of one frame at least.
-
-    Args as for `moving_sum`; zero on padding.
-    """
-    total = moving_sum(_with_ones(values, mask), mask, fps, seconds)
-    return (total[:-1] / jnp.maximum(total[-1], 1.0)).reshape(values.shape)
-
-
-def _with_ones(
-    values: Float[Array, "*items B T"], mask: Bool[Array, "B T"]
-) -> Float[Array, "N B T"]:
-    """Rows, and one more that counts real frames."""
-    ones = jnp.broadcast_to(mask, (1, *mask.shape)).astype(values.dtype)
-    return jnp.concatenate([values.reshape(-1, *mask.shape), ones])
-
-
 def fading_mean(
     values: Float[Array, "*items B T"],
     mask: Bool[Array, "B T"],
@@ -60,7 +38,9 @@ def fading_mean(
 
     Args as for `moving_sum`; zero on padding.
     """
-    rows = jnp.where(mask, _with_ones(values, mask), 0.0)
+    real = jnp.broadcast_to(mask, (1, *mask.shape))
+    rows = jnp.concatenate([values.reshape(-1, *mask.shape), real.astype(values.dtype)])
+    rows = jnp.where(mask, rows, 0.0)
     keep = jnp.exp(-1.0 / (seconds * fps))
     before, after = _faded_total(jnp.stack([rows, rows[..., ::-1]]), keep)
     total = before + after[..., ::-1] - rows  # both have the frame itself
@@ -118,23 +98,6 @@ def _running_total(values: Float[Array, "*items B T"]) -> Float[Array, "*items B
 def _at(total: Float[Array, "*items B N"], place: Float[Array, "B T"]) -> Array:
     """A running total between frames, by a straight line."""
     below = jnp.clip(jnp.floor(place).astype(int), 0, total.shape[-1] - 2)
-    low, high = (take_frames(total, below + k) for k in (0, 1))
+    index = jnp.broadcast_to(below, (*total.shape[:-2], *below.shape))
+    low, high = (jnp.take_along_axis(total, index + k, axis=-1) for k in (0, 1))
     return low + (high - low) * (place - below)
-
-
-def take_frames(values: Shaped[Array, "*items B N"], frame: Int[Array, "B T"]) -> Array:
-    """Of each clip's values those on some of its frames, which exist: ``(*items, B, T)``.
-
-    One operation of the program where `jnp.take_along_axis`, which also takes frames that are not
-    there, is thirty.
-    """
-    items = values.ndim - 2
-    numbers = jax.lax.GatherDimensionNumbers(
-        offset_dims=tuple(range(items)),
-        collapsed_slice_dims=(items + 1,),
-        start_index_map=(items + 1,),
-        operand_batching_dims=(items,),
-        start_indices_batching_dims=(0,),
-    )
-    sizes = (*values.shape[:items], 1, 1)
-    return jax.lax.gather(values, frame[..., None], numbers, slice_sizes=sizes, mode="clip")

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.kernels.tree import take_rows
 from phymotion_jax.kernels.vectors import norm
-from phymotion_jax.kernels.windows import moving_mean, moving_sum
+from phymotion_jax.kernels.windows import moving_sum
 from phymotion_jax.loads import forces_on
 from phymotion_jax.parts.violation import Violation, whole_body
 from phymotion_jax.physical.ramps import ramp, worst
@@ -134,7 +134,8 @@ def unsupported(scene: Scene) -> Float[Array, "B T"]:
     """Force needed while nothing touches, in body weights, less what the low-pass smears of the
     pushes before and after over the flight between them."""
     state, touch = scene.state, scene.stands
-    near = moving_mean(touch, state.mask, state.fps, _SMEAR_S)
+    window = (state.mask, state.fps, _SMEAR_S)
+    near = moving_sum(touch, *window) / jnp.maximum(moving_sum(jnp.ones_like(touch), *window), 1.0)
     needed = norm(scene.loads.ground.residual_force) - _PUSH_BW * near
     return (1.0 - touch) * jnp.maximum(needed, 0.0)
 

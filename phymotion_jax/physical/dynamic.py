@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.dynamics import GRAVITY
 from phymotion_jax.kernels.vectors import dot, norm, unstack
-from phymotion_jax.kernels.windows import moving_mean
+from phymotion_jax.kernels.windows import moving_sum
 from phymotion_jax.parts.violation import Violation, whole_body
 from phymotion_jax.physical.ramps import ramp, unit, worst
 from phymotion_jax.physical.scene import Scene
@@ -84,7 +84,9 @@ def power(scene: Scene) -> tuple[Float[Array, "J B T"], Float[Array, "B T"]]:
     mass = (state.weight / -GRAVITY[2])[None]
     rows = jnp.maximum(dot(scene.loads.moment, state.joints.ang_vel) / mass, 0.0)[1:]
     total = jnp.sum(rows, axis=0)
-    return rows, moving_mean(total, state.mask, state.fps, _POWER_WINDOW_S)
+    second = moving_sum(total, state.mask, state.fps, _POWER_WINDOW_S)
+    seconds = moving_sum(jnp.ones_like(total), state.mask, state.fps, _POWER_WINDOW_S)
+    return rows, second / jnp.maximum(seconds, 1.0)
 
 
 def residual(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:

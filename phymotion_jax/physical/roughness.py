@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 from phymotion_jax.dynamics import GRAVITY
 from phymotion_jax.kernels.filters import gain, low_pass_motion
 from phymotion_jax.kernels.vectors import Quat, Vec, norm, quat_angle, quat_conj, quat_mul, sub
-from phymotion_jax.kernels.windows import moving_mean, moving_sum
+from phymotion_jax.kernels.windows import moving_sum
 from phymotion_jax.physical.ramps import ramp
 from phymotion_jax.presets import PhysicalPreset, Ramp
 
@@ -89,8 +89,8 @@ def roughness(
     # At low frame rates the cut-off is lower, and more of what bodies do lies above it: amplitudes
     # of bounded accelerations fall with the square of the frequency.
     share = (cutoff / preset.artefact_hz) ** 2
-    squares = jnp.stack([jnp.mean(rotation**2, axis=0), root**2])
-    jitter_rad, jitter_m = _positive_power(moving_mean(squares, *window), 0.5)
+    jitter_rad = _rms(jnp.mean(rotation**2, axis=0), *window)
+    jitter_m = _rms(root**2, *window)
     pop = jnp.maximum(
         ramp(share * jnp.max(rotation, axis=0), preset.pop_rad, smooth),
         ramp(share * root, preset.pop_m, smooth),
@@ -136,6 +136,14 @@ def _left_of_noise(
     seen = 1.0 - gain(frequency, fps, above)
     power, bent, known = (jnp.mean(c**2, axis=1, keepdims=True) for c in (kept, bend, seen))
     return jnp.sqrt(power / known), jnp.sqrt(bent / known)
+
+
+def _rms(
+    square: Float[Array, "B T"], mask: Bool[Array, "B T"], fps: Float[Array, "B 1"], seconds: float
+) -> Float[Array, "B T"]:
+    total = moving_sum(square, mask, fps, seconds)
+    count = moving_sum(jnp.ones_like(square), mask, fps, seconds)
+    return _positive_power(total / jnp.maximum(count, 1e-6), 0.5)
 
 
 def _positive_power(value: Array, power: float) -> Array:
