@@ -250,7 +250,7 @@ def _around(support: _Support, ray: Vec) -> _Walk:
         best = select(width < walk.best.width, here, walk.best)
         return walk._replace(corners=tuple(corners), best=best)
 
-    none, index = jnp.zeros_like(x), jnp.zeros(x.shape, jnp.int32)
+    none, index = jnp.zeros_like(ray[0]), jnp.zeros(ray[0].shape, jnp.int32)
     corner = _Corner((none, none, none), index, index)
     best = _at_corner(corner, none + jnp.inf, ray)
     nowhere = _Walk((corner, corner, corner), ray, best, ray[0] != ray[0])
