@@ -237,7 +237,11 @@ def _stature(template: BodyTemplate, joints: Array, betas: Array) -> Float[Array
 
 
 def _shaped(mean: np.ndarray, dirs: np.ndarray, betas: Array) -> Array:
-    """mean + dirs · betas, in full float32: a GPU's matrix unit would round to TF32."""
+    """mean + dirs · betas, in full float32: a GPU's matrix unit would round to TF32.
+
+    A matrix product: jax 0.10 on a CPU gives wrong numbers for the sum of a product over an axis of
+    ten, from some ten thousand sums on (`tests/test_body.py` sees it).
+    """
     return jnp.asarray(mean) + jnp.einsum(
         "...k,pck->...pc", betas, dirs.astype(betas.dtype), precision="highest"
     )
