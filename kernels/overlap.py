@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from phymotion_jax.kernels.select import look_up
+
 Pairs = tuple[tuple[int, int], ...]
 """Parts that are tried against each other: static, so that it is part of the program."""
 
@@ -43,10 +45,8 @@ def worst_overlap(depth: Float[Array, "P B T"], pairs: Pairs, n_parts: int) -> O
     if not pairs:
         return Overlap(none[0], jnp.full(none.shape[1:], -1, jnp.int32), none)
     # Each turn takes one pair of every part. Elementwise maxima of gathers, which XLA fuses.
-    turns = (
-        jnp.take(depth, jnp.array(turn), axis=0, mode="fill", fill_value=0.0)
-        for turn in _turns(pairs, n_parts)
-    )
+    filled = jnp.concatenate([depth, none[:1]])
+    turns = (look_up(filled, jnp.array(turn)) for turn in _turns(pairs, n_parts))
     return Overlap(
         depth=jnp.max(depth, axis=0),
         pair=_first_deepest(jax.lax.stop_gradient(depth)),

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from phymotion_jax.kernels.windows import take_frames
+
 _REACHES = (1, 2, 4, 8, 16)
 """Frames that a recursion is doubled over. A share of a share is at most 0.268: float64 tells
 nothing of what comes from 32 frames away."""
@@ -39,8 +41,7 @@ def cubic_spline(
     before = 1.0 - after
 
     def end(index: Array, weight: Array) -> Array:
-        where = jnp.broadcast_to(index, (len(rows), *index.shape))
-        value, curve = (jnp.take_along_axis(c, where, axis=-1) for c in (rows, bend))
+        value, curve = (take_frames(c, index) for c in (rows, bend))
         return weight * value + (weight**3 - weight) / 6.0 * curve
 
     found = end(below, before) + end(above, after)

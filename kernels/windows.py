@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 
 def moving_sum(
@@ -98,6 +98,23 @@ def _running_total(values: Float[Array, "*items B T"]) -> Float[Array, "*items B
 def _at(total: Float[Array, "*items B N"], place: Float[Array, "B T"]) -> Array:
     """A running total between frames, by a straight line."""
     below = jnp.clip(jnp.floor(place).astype(int), 0, total.shape[-1] - 2)
-    index = jnp.broadcast_to(below, (*total.shape[:-2], *below.shape))
-    low, high = (jnp.take_along_axis(total, index + k, axis=-1) for k in (0, 1))
+    low, high = (take_frames(total, below + k) for k in (0, 1))
     return low + (high - low) * (place - below)
+
+
+def take_frames(values: Shaped[Array, "*items B N"], frame: Int[Array, "B T"]) -> Array:
+    """Of each clip's values those on some of its frames, which exist: ``(*items, B, T)``.
+
+    One operation of the program where `jnp.take_along_axis`, which also takes frames that are not
+    there, is thirty.
+    """
+    items = values.ndim - 2
+    numbers = jax.lax.GatherDimensionNumbers(
+        offset_dims=tuple(range(items)),
+        collapsed_slice_dims=(items + 1,),
+        start_index_map=(items + 1,),
+        operand_batching_dims=(items,),
+        start_indices_batching_dims=(0,),
+    )
+    sizes = (*values.shape[:items], 1, 1)
+    return jax.lax.gather(values, frame[..., None], numbers, slice_sizes=sizes, mode="clip")

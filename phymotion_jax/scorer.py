@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
@@ -155,33 +156,37 @@ def _score_on(
 def _report(found: Findings, batch: MotionBatch, status: Array, preset: Preset) -> Report:
     """Axes and reward from parts, with NaN where a clip could not be scored."""
     valid = status == int(Status.OK)
-    summaries: dict[str, Summary] = {
-        name: summarise(found.parts[name], batch.mask, N_BODIES)
-        if name in found.parts
-        else not_measured(batch.mask, N_BODIES)
-        for name in preset.parts
-    }
 
-    def known(values: Array, otherwise: float = jnp.nan) -> Array:
-        return jnp.where(valid.reshape(-1, *[1] * (values.ndim - 1)), values, otherwise)
+    def known(values: Array, otherwise: float = jnp.nan, clips: int = 0) -> Array:
+        shape = [1] * values.ndim
+        shape[clips] = -1
+        return jnp.where(valid.reshape(shape), values, otherwise)
 
+    measured = summarise(list(found.parts.values()), batch.mask, N_BODIES)
+    violations = dict(zip(found.parts, measured.value, strict=True))
     axes = {}
     for axis, names in preset.axes.items():
-        counted = [summaries[name].value for name in names if name in found.parts]
+        counted = [violations[name] for name in names if name in violations]
         axes[axis] = known(1.0 - reduce(jnp.add, counted) / len(names), preset.failed_reward)
     reward = reduce(jnp.add, axes.values()) / len(axes)
-    violations = {name: s.value for name, s in summaries.items()}
+    shares = _percentiles(reward, violations, preset)
+    told = {name: known(getattr(measured, name), clips=1) for name in ("value", "frame", "links")}
+    measured = measured._replace(**told)
+    summaries = {name: Summary(*(x[k] for x in measured)) for k, name in enumerate(found.parts)}
+    absent = not_measured(batch.mask, N_BODIES)
+    absent = absent._replace(frame=known(absent.frame))
+    parts, frames, links, worst_frame, worst_link = (
+        {name: summaries.get(name, absent)[field] for name in preset.parts} for field in range(5)
+    )
     return Report(
         reward=reward,
         axes=axes,
-        parts={name: known(value) for name, value in violations.items()},
-        frames={name: known(s.frame) for name, s in summaries.items()},
-        links={name: known(s.links) for name, s in summaries.items()},
-        worst_frame={name: s.worst_frame for name, s in summaries.items()},
-        worst_link={name: s.worst_link for name, s in summaries.items()},
-        percentiles={
-            name: known(x) for name, x in _percentiles(reward, violations, preset).items()
-        },
+        parts=parts,
+        frames=frames,
+        links=links,
+        worst_frame=worst_frame,
+        worst_link=worst_link,
+        percentiles={name: known(share) for name, share in shares.items()},
         details={name: known(found.details[name]) for name in preset.details},
         activity=known(found.activity),
         floor_height=known(found.floor),
@@ -197,15 +202,13 @@ def _percentiles(
     reward: Float[Array, " B"], parts: dict[str, Float[Array, " B"]], preset: Preset
 ) -> dict[str, Float[Array, " B"]]:
     """Share of clean captures that do better, beyond the digits of their table."""
-    slack, shares = 1e-4, {}
-    for name, scores in preset.clean.items():
-        better = (
-            jnp.asarray(scores) - reward[:, None]
-            if name == "reward"
-            else (parts[name][:, None] - jnp.asarray(scores))
-        )
-        shares[name] = jnp.mean(better > slack, axis=1)
-    return shares
+    if not preset.clean:
+        return {}
+    slack, sign = 1e-4, {"reward": -1.0}  # of a reward more is better, of a violation less
+    scores = np.array([sign.get(name, 1.0) * np.array(x) for name, x in preset.clean.items()])
+    values = jnp.stack([-reward if name == "reward" else parts[name] for name in preset.clean])
+    better = values[:, :, None] - scores[:, None].astype(values.dtype) > slack
+    return dict(zip(preset.clean, jnp.mean(better, axis=2), strict=True))
 
 
 def _require_one_floor(floor: object, level_floor: bool) -> None:

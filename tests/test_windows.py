@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from phymotion_jax.kernels.windows import fading_mean, mean_and_worst, moving_sum
+from phymotion_jax.kernels.windows import fading_mean, mean_and_worst, moving_sum, take_frames
 
 LENGTH, WINDOW_S = 40, 0.5
 ATOL = 1e-5  # float32 differences of running totals of 40 numbers under 1
@@ -37,6 +37,13 @@ def test_moving_sum_against_loops(rng):
         want = [overlap(t + 0.5 - half, t + 0.5 + half, count) @ clip[:count] for t in range(count)]
         np.testing.assert_allclose(got[row, :count], want, atol=ATOL)
         assert (np.asarray(got[row, count:]) == 0.0).all()
+
+
+@pytest.mark.parametrize("items", [(), (2,), (2, 5)])
+def test_frames_are_taken_clip_by_clip(items, rng):
+    values, frame = rng.random((*items, 3, LENGTH)), rng.integers(0, LENGTH, (3, 7))
+    want = np.take_along_axis(values, np.broadcast_to(frame, (*items, 3, 7)), axis=-1)
+    np.testing.assert_array_equal(take_frames(jnp.asarray(values), frame), want.astype(np.float32))
 
 
 def test_mean_and_worst_against_loops(rng):

@@ -1,5 +1,7 @@
 """`Humanoid`: a tree of links with masses, contact points, capsules and limits."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +21,7 @@ from phymotion_jax.body.skeleton import (
     ball_addresses,
 )
 from phymotion_jax.body.template import default_template
-from phymotion_jax.body.template_build import BodyTemplate, LinkPoints
+from phymotion_jax.body.template_build import BodyTemplate
 from phymotion_jax.errors import ModelError
 
 
@@ -143,9 +145,10 @@ class Humanoid:
             body has no surface to tell a weight from.
         """
         template, betas = default_template(), ten_betas(betas)
-        joints = _shaped(template.joint_mean, template.joint_dirs, betas)
-        landmark = _shaped_points(template.landmark, betas) + joints[..., template.landmark.link, :]
-        usual = body_mass_index() * _stature(template, joints, betas) ** 2
+        shape = _shaped(template, betas)
+        joints = shape.joints
+        landmark = shape.landmark + joints[..., template.landmark.link, :]
+        usual = body_mass_index() * _stature(template, shape) ** 2
         given = jnp.asarray(jnp.nan if mass_kg is None else mass_kg)
         mass = jnp.where(jnp.isnan(given), usual, given)
         # Barriers: every number of every link would work out those before it again.
@@ -180,21 +183,21 @@ class Humanoid:
           com: centre of each link's mass, in its frame.
           inertia: of each link about its centre, in its axes.
         """
-        joints = _shaped(template.joint_mean, template.joint_dirs, betas)
+        shape = _shaped(template, betas)
         # Girths follow the stature, as they do on average.
-        size = _stature(template, joints, betas) / template.mean_stature
+        size = _stature(template, shape) / template.mean_stature
         limits = human_limits()
         parents = np.maximum(np.array(PARENTS), 0)
         qpos_address, dof_address = ball_addresses(PARENTS)
         return cls(
-            offset=joints - joints[..., parents, :],
+            offset=shape.joints - shape.joints[..., parents, :],
             mass=mass,
             com=com,
             inertia=inertia,
-            contact_point=_shaped_points(template.contact, betas),
-            capsule_ends=_shaped_points(template.capsule_ends, betas),
+            contact_point=shape.contact,
+            capsule_ends=shape.capsule_ends,
             capsule_radius=jnp.asarray(template.capsule_radius) * size[..., None],
-            hull_point=_shaped_points(template.hull, betas),
+            hull_point=shape.hull,
             range_low=jnp.asarray(limits.low - limits.margin),
             range_high=jnp.asarray(limits.high + limits.margin),
             speed_limit=jnp.asarray(limits.speed),
@@ -227,28 +230,36 @@ def ten_betas(betas: Float[Array, "*B K"] | None) -> Float[Array, "*B 10"]:
     return betas
 
 
-def _stature(template: BodyTemplate, joints: Array, betas: Array) -> Float[Array, " *B"]:
-    """Height of a body from its lowest sole point to its vertex."""
-    top, sole = (
-        _shaped_points(points, betas)[..., 1] + joints[..., points.link, 1]
-        for points in (template.landmark, template.contact)
-    )
-    return top[..., 0] - jnp.min(sole[..., : template.n_sole], axis=-1)
+class _Shape(NamedTuple):
+    """Where the joints of bodies are, and points on their links, from the link's own joint."""
+
+    joints: Float[Array, "*B 24 3"]
+    landmark: Float[Array, "*B P 3"]
+    contact: Float[Array, "*B P 3"]
+    capsule_ends: Float[Array, "*B P 3"]
+    hull: Float[Array, "*B P 3"]
 
 
-def _shaped(mean: np.ndarray, dirs: np.ndarray, betas: Array) -> Array:
+def _shaped(template: BodyTemplate, betas: Float[Array, "*B 10"]) -> _Shape:
     """mean + dirs · betas, in full float32: a GPU's matrix unit would round to TF32.
 
-    A matrix product: jax 0.10 on a CPU gives wrong numbers for the sum of a product over an axis of
-    ten, from some ten thousand sums on (`tests/test_body.py` sees it).
+    One product for all points: of each product XLA tries a dozen programs on a GPU. A product:
+    jax 0.10 on a CPU gives wrong numbers for the sum of a product over an axis of ten, from some
+    ten thousand sums on (`tests/test_body.py` sees it).
     """
-    return jnp.asarray(mean) + jnp.einsum(
-        "...k,pck->...pc", betas, dirs.astype(betas.dtype), precision="highest"
-    )
+    points = (template.landmark, template.contact, template.capsule_ends, template.hull)
+    mean = [template.joint_mean, *(p.mean for p in points)]
+    dirs = np.concatenate([template.joint_dirs, *(p.dirs for p in points)])
+    moved = jnp.einsum("...k,pck->...pc", betas, dirs.astype(betas.dtype), precision="highest")
+    place = jnp.asarray(np.concatenate(mean)) + moved
+    return _Shape(*jnp.split(place, np.cumsum([len(rows) for rows in mean[:-1]]), axis=-2))
 
 
-def _shaped_points(points: LinkPoints, betas: Array) -> Array:
-    return _shaped(points.mean, points.dirs, betas)
+def _stature(template: BodyTemplate, shape: _Shape) -> Float[Array, " *B"]:
+    """Height of a body from its lowest sole point to its vertex."""
+    pairs = (shape.landmark, template.landmark), (shape.contact, template.contact)
+    top, sole = (points[..., 1] + shape.joints[..., where.link, 1] for points, where in pairs)
+    return top[..., 0] - jnp.min(sole[..., : template.n_sole], axis=-1)
 
 
 def _sole_indices(template: BodyTemplate) -> tuple[tuple[int, ...], ...]:

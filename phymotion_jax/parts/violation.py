@@ -1,10 +1,14 @@
 """What a part finds on every frame, and what that says of a clip."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+
+from phymotion_jax.kernels.windows import take_frames
 
 
 class Violation(NamedTuple):
@@ -24,21 +28,21 @@ class Violation(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """A part over whole clips."""
+    """Parts over whole clips: ``K`` of them, or one."""
 
-    value: Float[Array, " B"]
+    value: Float[Array, "*K B"]
     """Over the clip: the mean over its frames, or the part's own."""
 
-    frame: Float[Array, "B T"]
+    frame: Float[Array, "*K B T"]
     """Violation of each frame, 0 on padding."""
 
-    links: Float[Array, "B L"]
+    links: Float[Array, "*K B L"]
     """Each link's own violation, averaged over the frames."""
 
-    worst_frame: Int[Array, " B"]
+    worst_frame: Int[Array, "*K B"]
     """Frame of the largest violation, -1 where there is none."""
 
-    worst_link: Int[Array, " B"]
+    worst_link: Int[Array, "*K B"]
     """Link to blame there, -1 where there is none."""
 
 
@@ -47,32 +51,49 @@ def whole_body(frame: Float[Array, "B T"]) -> Violation:
     return Violation(frame, frame[None], (0,))
 
 
-def summarise(violation: Violation, mask: Bool[Array, "B T"], n_links: int) -> Summary:
-    """Mean over frames, and where the worst of it is.
+def summarise(parts: Sequence[Violation], mask: Bool[Array, "B T"], n_links: int) -> Summary:
+    """Mean over frames, and where the worst of it is, of all parts in one.
 
     Frames first, then the row that is worst on that frame. Rows that blame one link are added.
     """
-    # Read three times below: without the barrier XLA computes the part three times.
-    found_frame, found_row = jax.lax.optimization_barrier((violation.frame, violation.by_row))
-    frame = jnp.where(mask, found_frame, 0.0)
+    # Read three times below: without the barrier XLA computes the parts three times.
+    found = jax.lax.optimization_barrier([(part.frame, part.by_row) for part in parts])
+    frame = jnp.where(mask, jnp.stack([frame for frame, _ in found]), 0.0)
     count = jnp.maximum(jnp.sum(mask, axis=1), 1)
-    by_row = jnp.sum(jnp.where(mask, found_row, 0.0), axis=2) / count
-    links = jnp.zeros((mask.shape[0], n_links)).at[:, jnp.array(violation.links)].add(by_row.T)
-    worst_frame = jnp.argmax(frame, axis=1)
-    there = jnp.take_along_axis(found_row, worst_frame[None, :, None], axis=2)[..., 0]
-    worst_link = jnp.array(violation.links)[jnp.argmax(there, axis=0)]
-    found = jnp.max(frame, axis=1) > 0.0
+    worst_frame, most = jnp.argmax(frame, axis=2), jnp.max(frame, axis=2)
+    mean = jnp.sum(frame, axis=2) / count
+    values = [mean[k] if part.value is None else part.value for k, part in enumerate(parts)]
+    rows = [by_row for _, by_row in found]
+    there = [
+        take_frames(by_row, at[:, None])[..., 0]
+        for by_row, at in zip(rows, worst_frame, strict=True)
+    ]
+    blamed = _worst_link(jnp.concatenate(there), [part.links for part in parts])
+    added = [jnp.sum(jnp.where(mask, by_row, 0.0), axis=2) / count for by_row in rows]
+    owner = [(k, link) for k, part in enumerate(parts) for link in part.links]
+    links = jnp.zeros((len(parts), n_links, len(mask)))
+    links = links.at[tuple(np.array(owner).T)].add(jnp.concatenate(added))
     return Summary(
-        value=jnp.sum(frame, axis=1) / count if violation.value is None else violation.value,
+        value=jnp.stack(values),
         frame=frame,
-        links=links,
-        worst_frame=jnp.where(found, worst_frame, -1),
-        worst_link=jnp.where(found, worst_link, -1),
+        links=jnp.moveaxis(links, 1, 2),
+        worst_frame=jnp.where(most > 0.0, worst_frame, -1),
+        worst_link=jnp.where(most > 0.0, blamed, -1),
     )
 
 
+def _worst_link(there: Float[Array, "R B"], links: Sequence[tuple[int, ...]]) -> Int[Array, "K B"]:
+    """The link of each part's largest row, from the rows of all parts one after the other."""
+    start, longest = np.cumsum([0, *map(len, links)]), max(map(len, links))
+    # Shorter parts have their last row again and again: the first of the largest is taken.
+    place = np.array([np.minimum(np.arange(longest), len(some) - 1) for some in links])
+    row = jnp.argmax(there[start[:-1, None] + place], axis=1)
+    owner = jnp.array([np.array(some)[at] for some, at in zip(links, place, strict=True)])
+    return owner[np.arange(len(links))[:, None], row]
+
+
 def not_measured(mask: Bool[Array, "B T"], n_links: int) -> Summary:
-    """The summary of a part that could not be measured: NaN, and nothing to blame."""
+    """The summary of one part that could not be measured: NaN, and nothing to blame."""
     clips = mask.shape[0]
     nan, nothing = jnp.full(clips, jnp.nan), jnp.full(clips, -1)
     by_link = jnp.full((clips, n_links), jnp.nan)

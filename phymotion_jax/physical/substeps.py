@@ -14,6 +14,7 @@ from jaxtyping import Array, Int
 from phymotion_jax.kernels.filters import continuous
 from phymotion_jax.kernels.splines import cubic_spline
 from phymotion_jax.kernels.vectors import unstack_frames
+from phymotion_jax.kernels.windows import take_frames
 from phymotion_jax.motion import MotionBatch, substeps_at
 
 
@@ -31,11 +32,11 @@ class Substeps(NamedTuple):
 
     def at_given(self, values: Array) -> Array:
         """Of values ``(..., B, F)``, those on the frames that were given."""
-        return values if self.given is None else _take(values, self.given)
+        return values if self.given is None else take_frames(values, self.given)
 
     def from_given(self, values: Array) -> Array:
         """Values ``(..., B, T)`` of the frames given, on those nearest to them."""
-        return values if self.nearest is None else _take(values, self.nearest)
+        return values if self.nearest is None else take_frames(values, self.nearest)
 
 
 def with_substeps(batch: MotionBatch) -> Substeps:
@@ -70,8 +71,3 @@ def with_substeps(batch: MotionBatch) -> Substeps:
         substeps=1,
     )
     return Substeps(filled, steps * jnp.arange(length)[None], nearest)
-
-
-def _take(values: Array, frames: Int[Array, "B N"]) -> Array:
-    index = jnp.broadcast_to(frames, (*values.shape[:-1], frames.shape[-1]))
-    return jnp.take_along_axis(values, index, axis=-1)
