@@ -37,9 +37,9 @@ class Options:
     """Write every clip's figures here too."""
 
 
-def halved(motion: Motion) -> Motion:
-    """Every second frame."""
-    return motion.take(np.arange(0, motion.n_frames, 2)).replace(fps=motion.fps / 2)
+def thinned(motion: Motion, every: int) -> Motion:
+    """Every n-th frame, as a slower camera would have it."""
+    return motion.take(np.arange(0, motion.n_frames, every)).replace(fps=motion.fps / every)
 
 
 def doubled(motion: Motion) -> Motion:
@@ -65,7 +65,7 @@ def main(options: Options) -> int:
     length = -(-max(2 * clip.n_frames for clip in clips) // 64) * 64
     rows = []
     for clip in clips:
-        batch = MotionBatch.from_motions([clip, doubled(clip), halved(clip)], length=length)
+        batch = MotionBatch.from_motions([clip, doubled(clip), thinned(clip, 2)], length=length)
         floor = score(batch, preset=preset).floor_height[0]
         report = jax.device_get(score(batch, preset=preset, floor=floor))
         values = [report.reward, *(report.parts[part] for part in preset.parts)]

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 import tyro
+from frame_rates import thinned
 from jaxtyping import Float
 from red_team_cases import CLEAN, FREEZE, NOISES, Case, build, cases_of, longest, needs_met
 from red_team_tables import summary, tables
@@ -55,6 +56,9 @@ class Options:
 
     seed: int = 0
     """Of noise, and of sides, frames and directions; each clip's name adds to it."""
+
+    every: int = 1
+    """Score every n-th frame of each case alone, as a slower camera would have it."""
 
     frames_per_call: int = 16384
     """Frames in one call of the scorer, padding included: bounds the memory."""
@@ -134,11 +138,12 @@ def score_all(
 ) -> list[Scored]:
     """Score all cases by all presets, in calls of one shape."""
     found = [Scored(preset, clips, {}) for preset in presets]
-    length = -(-longest(cases, clips) // 64) * 64
+    length = -(-longest(cases, clips) // (64 * options.every)) * 64
     rows = min(max(options.frames_per_call // length, 1), len(cases))
     for start in range(0, len(cases), rows):
         some = cases[start : start + rows]
-        motions = [build(case, clips[case.clip], options.seed) for case in some]
+        full = (build(case, clips[case.clip], options.seed) for case in some)
+        motions = [thinned(motion, options.every) for motion in full]
         batch = MotionBatch.from_motions(motions, length=length, n_clips=rows)
         for scored in found:
             scored.values.update(zip(some, scores(batch, scored.preset), strict=False))
@@ -222,8 +227,8 @@ def main(options: Options) -> int:
     if options.json:
         about = [{"name": m.name, "frames": m.n_frames, "fps": m.fps, "meets": needs_met(m)}
                  for m in clips]  # fmt: skip
-        write_json(options.json, facts, plain({"clips": about, "seed": options.seed,
-                                               "presets": found}))  # fmt: skip
+        how = {"clips": about, "seed": options.seed, "every": options.every}
+        write_json(options.json, facts, plain({**how, "presets": found}))
     return 0
 
 

@@ -15,6 +15,14 @@ def pytest_configure(config):
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("jax")))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Whole files to each worker: two that begin one file compile all of its programs twice."""
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415  # only where it is installed
+
+    return LoadFileScheduling(config, log)
+
+
 @pytest.fixture
 def rng(request):
     """A generator seeded by the test's own name."""
