@@ -11,6 +11,7 @@ what passes between kernels: of each, what it reads and writes is counted from i
 """
 
 import json
+import os
 import re
 import sys
 import tempfile
@@ -216,6 +217,9 @@ def _seconds(run: Callable[[], Any], runs: int = 20) -> float:
 
 def main(options: Options) -> int:
     """Compile, time, trace, print."""
+    # Before the device is asked for: else XLA launches many kernels as one, which has one time.
+    flags = (os.environ.get("XLA_FLAGS", ""), "--xla_gpu_enable_command_buffer=")
+    os.environ["XLA_FLAGS"] = " ".join(flags).strip()
     jax.config.update("jax_traceback_in_locations_limit", -1)  # else ten frames are kept
     function, arguments = work(options.case, options.clips, options.frames)
     start = time.perf_counter()

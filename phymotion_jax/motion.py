@@ -147,8 +147,13 @@ class Motion:
         )
 
 
-def _room_for(fps: Float[Array | np.ndarray, " B"] | float) -> int:
-    """The `substeps` that these rates want, as far as they are known."""
+def _room_for(fps: Float[Array | np.ndarray, " B"] | float, asked: int | None = None) -> int:
+    """The `substeps` asked for, or that these rates want, as far as they are known."""
+    if asked is not None:
+        most = 1 + len(_MORE_BELOW_FPS)
+        if not 1 <= asked <= most:
+            raise ValueError(f"substeps: found {asked}; 1 to {most} were wanted")
+        return asked
     known = not isinstance(fps, jax.core.Tracer)
     return int(substeps_at(np.asarray(fps, np.float32)).max()) if known else 1
 
@@ -269,6 +274,10 @@ class MotionBatch:
           up: vertical axis of the arrays.
           substeps: room for clips below 20 frames a second; by default what `fps` wants. A traced
             `fps` is not known yet, and makes none: say 2 where clips of 12 to 20 may come.
+
+        Raises:
+          MotionError: an array has the wrong shape.
+          ValueError: `substeps` is not 1 to 4.
         """
         if transl.ndim != 3 or transl.shape[2] != 3:
             raise MotionError(Status.BAD_SHAPE, f"transl is {transl.shape}, (B, T, 3) was wanted")
@@ -307,7 +316,7 @@ class MotionBatch:
             betas=shape.astype(kind),
             mass_kg=jnp.broadcast_to(jnp.asarray(mass, kind), (clips,)),
             static_conf=conf.astype(kind),
-            substeps=_room_for(fps) if substeps is None else substeps,
+            substeps=_room_for(fps, substeps),
         )
 
     def unpad(self, names: Sequence[str] | None = None) -> list[Motion]:

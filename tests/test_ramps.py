@@ -1,5 +1,6 @@
 """Ramps and soft maxima of the `physical` preset, and what jitter is taken for."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -112,3 +113,14 @@ def test_force_of_jitter_is_foretold(fps, rng):
     assert np.sqrt(np.mean(np.asarray(found.place_noise)[0] ** 2)) == pytest.approx(
         place, rel=NOISE_RTOL
     )
+
+
+def test_what_takes_nothing_away_foretells_nothing(rng):
+    """At a cut-off of Nyquist's frequency no jitter is seen, and none is made up, or NaN."""
+    root: Any = tuple(jnp.asarray(c, jnp.float32) for c in rng.standard_normal((3, 1, 1, 60)))
+    still: Any = tuple(jnp.broadcast_to(jnp.float32(c), (24, 1, 60)) for c in (1.0, 0.0, 0.0, 0.0))
+    rate = jnp.full((1, 1), 30.0)
+    preset = replace(PHYSICAL, artefact_hz=15.0, cutoff_share=0.5)
+    found = roughness(root, still, jnp.ones((1, 60), bool), rate, (rate, 0.5 * rate), preset)
+    assert (np.asarray(found.force_noise) == 0.0).all()
+    assert (np.asarray(found.place_noise) == 0.0).all()

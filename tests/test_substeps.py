@@ -120,3 +120,5 @@ def test_arrays_get_room_by_their_rate():
     traced = []
     jax.jit(lambda fps: traced.extend([room(fps), room(fps, substeps=2)]))(16.0)
     assert traced == [1, 2]
+    with pytest.raises(ValueError, match="substeps: found 0; 1 to 4 were wanted"):
+        room(16.0, substeps=0)

@@ -30,6 +30,9 @@ whose frequencies are not those of noise at every frame rate."""
 _BINS = 64
 """Frequencies that stand for all."""
 
+_TOLD = 1e-6
+"""Share of white noise, in power, that a low-pass has to take away to tell how much there is."""
+
 
 class Roughness(NamedTuple):
     """Artefacts of a motion. Arrays are ``(links, B, T)`` and ``(B, T)``."""
@@ -128,14 +131,18 @@ def _left_of_noise(
     above: Float[Array, "B 1"],
 ) -> tuple[Float[Array, "B 1"], Float[Array, "B 1"]]:
     """What white noise leaves behind one low-pass, for a unit of what it has above another: itself,
-    and its second differences in 1/s²; root mean squares. `fine_fps` is what the first works at."""
+    and its second differences in 1/s²; root mean squares. `fine_fps` is what the first works at.
+    Nothing, where Nyquist's frequency is so low that the other takes nothing away."""
     turn = (jnp.arange(_BINS) + 0.5) / _BINS * jnp.pi  # a frame, up to Nyquist's
     frequency = turn * fps / (2.0 * jnp.pi)
     kept = gain(frequency, fine_fps, below)
     bend = kept * (2.0 * jnp.sin(0.5 * turn * fps / fine_fps) * fine_fps) ** 2
     seen = 1.0 - gain(frequency, fps, above)
     power, bent, known = (jnp.mean(c**2, axis=1, keepdims=True) for c in (kept, bend, seen))
-    return jnp.sqrt(power / known), jnp.sqrt(bent / known)
+    told = known > _TOLD
+    known = jnp.where(told, known, 1.0)
+    place, acceleration = (jnp.where(told, jnp.sqrt(c / known), 0.0) for c in (power, bent))
+    return place, acceleration
 
 
 def _rms(
