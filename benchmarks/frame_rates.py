@@ -84,7 +84,7 @@ def main(options: Options) -> int:
         print(f"| {name} | {' | '.join(cells)} |")
     if options.json:
         each = {
-            clip.name: dict(zip(names, row.round(4).tolist(), strict=True))
+            clip.name: dict(zip(names, row.astype(float).round(4).tolist(), strict=True))
             for clip, row in zip(clips, rows, strict=True)
         }
         write_json(options.json, facts, {"rates": ["as it is", "twice", "half"], "clips": each})
