@@ -59,7 +59,9 @@ def summarise(parts: Sequence[Violation], mask: Bool[Array, "B T"], n_links: int
     # Read three times below: without the barrier XLA computes the parts three times.
     found = jax.lax.optimization_barrier([(part.frame, part.by_row) for part in parts])
     frame = jnp.where(mask, jnp.stack([frame for frame, _ in found]), 0.0)
-    count = jnp.maximum(jnp.sum(mask, axis=1), 1)
+    # Barrier: XLA makes a product of a quotient of many rows by one, and 0.99999994 of all ones.
+    count = jnp.broadcast_to(jnp.maximum(jnp.sum(mask, axis=1), 1), frame.shape[:2])
+    count = jax.lax.optimization_barrier(count)
     worst_frame, most = jnp.argmax(frame, axis=2), jnp.max(frame, axis=2)
     mean = jnp.sum(frame, axis=2) / count
     values = [mean[k] if part.value is None else part.value for k, part in enumerate(parts)]
@@ -69,7 +71,7 @@ def summarise(parts: Sequence[Violation], mask: Bool[Array, "B T"], n_links: int
         for by_row, at in zip(rows, worst_frame, strict=True)
     ]
     blamed = _worst_link(jnp.concatenate(there), [part.links for part in parts])
-    added = [jnp.sum(jnp.where(mask, by_row, 0.0), axis=2) / count for by_row in rows]
+    added = [jnp.sum(jnp.where(mask, by_row, 0.0), axis=2) / count[0] for by_row in rows]
     owner = [(k, link) for k, part in enumerate(parts) for link in part.links]
     links = jnp.zeros((len(parts), n_links, len(mask)))
     links = links.at[tuple(np.array(owner).T)].add(jnp.concatenate(added))
