@@ -41,11 +41,11 @@ def capsule_depth(
         p, u = (jax.tree.map(lambda c, k=first: c[k : k + 1], x) for x in (ends_a, axis))
         q, v = (jax.tree.map(lambda c, rows=second: _take(c, rows), x) for x in (ends_a, axis))
         reach = radius[first : first + 1] + _take(radius, second)
-        depth.append(jnp.maximum(reach - _segment_distance(p, u, q, v), 0.0))
+        depth.append(jnp.maximum(reach - segment_distance(p, u, q, v), 0.0))
     return jnp.concatenate(depth)
 
 
-def _segment_distance(p: Vec, u: Vec, q: Vec, v: Vec) -> Array:
+def segment_distance(p: Vec, u: Vec, q: Vec, v: Vec) -> Array:
     """Distance between the segments p + s u and q + t v with s and t in [0, 1]."""
     gap = sub(q, p)
     s, t = _nearest_places(*jax.lax.stop_gradient((gap, u, v)))

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from phymotion_jax.kernels.capsule_overlap import capsule_overlap
 from phymotion_jax.kernels.capsule_penetration import capsule_depth
-from phymotion_jax.kernels.overlap import worst_overlap
 
 T = 256  # pairs of capsules a family, as frames of one clip
 ATOL = 1e-6  # metres: four float32 steps of the 4 m that the test's capsules reach together
@@ -44,8 +44,10 @@ def oracle(a, b, c, d):
     return np.minimum(np.min(ends, axis=0), np.where(inner, across, np.inf))
 
 
-def capsule_overlap(body, pairs):
-    return worst_overlap(capsule_depth(*body, pairs), pairs, body[2].shape[0])
+def overlap_of(body, pairs):
+    """Each capsule is a part."""
+    count = body[2].shape[0]
+    return capsule_overlap(pairs, tuple(range(count)), count, *body)
 
 
 def near(rng, scale=0.5):
@@ -232,7 +234,7 @@ def body(rng):
 def test_overlap_reduces_depth(body):
     """Worst depth, its pair, and each capsule's own, from the depths of all pairs."""
     depth = np.asarray(capsule_depth(*body, BODY))
-    got = capsule_overlap(body, BODY)
+    got = overlap_of(body, BODY)
     np.testing.assert_array_equal(got.depth, depth.max(axis=0))
     apart = depth.max(axis=0) == 0.0
     assert apart.any() and not apart.all()
@@ -244,29 +246,29 @@ def test_overlap_reduces_depth(body):
 
 def test_clips_and_frames_do_not_mix(body):
     """A frame alone answers as it does among others, and NaN stays in its own frame."""
-    together = capsule_overlap(body, BODY)
+    together = overlap_of(body, BODY)
     ends_a, ends_b, radius = body
     one = jax.tree.map(lambda x: x[:, 1:, 4:5], (ends_a, ends_b))
-    alone = capsule_overlap((*one, radius[:, 1:]), BODY)
+    alone = overlap_of((*one, radius[:, 1:]), BODY)
     for x, y in zip(alone, together, strict=True):
         np.testing.assert_allclose(x, y[..., 1:, 4:5], rtol=0.0, atol=ATOL)
     broken = tuple(e.at[:, 0, 3].set(jnp.nan) for e in ends_a)
     beside = np.ones((2, 9), bool)
     beside[0, 3] = False
-    for x, y in zip(capsule_overlap((broken, ends_b, radius), BODY), together, strict=True):
+    for x, y in zip(overlap_of((broken, ends_b, radius), BODY), together, strict=True):
         np.testing.assert_array_equal(x[..., beside], y[..., beside])
 
 
 def test_without_pairs_nothing_overlaps(body):
-    got = capsule_overlap(body, ())
+    got = overlap_of(body, ())
     assert (got.depth == 0.0).all() and (got.pair == -1).all() and (got.by_part == 0.0).all()
 
 
 def test_overlap_gradient_reaches_the_worst_pair(body):
     """A metre more of radius on either capsule of the worst pair is a metre more of depth."""
     ends_a, ends_b, radius = body
-    got = jax.grad(lambda r: capsule_overlap((ends_a, ends_b, r), BODY).depth.sum())(radius)
-    pair = np.asarray(capsule_overlap(body, BODY).pair)
+    got = jax.grad(lambda r: overlap_of((ends_a, ends_b, r), BODY).depth.sum())(radius)
+    pair = np.asarray(overlap_of(body, BODY).pair)
     want = np.zeros((6, 2, 1))
     for clip, frame in np.argwhere(pair >= 0):
         want[list(BODY[pair[clip, frame]]), clip] += 1.0

@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from phymotion_jax.dynamics import GRAVITY, _by_levels
 from phymotion_jax.kernels.boxes import Boxes
+from phymotion_jax.kernels.capsule_overlap import overlap_pallas, overlap_xla
 from phymotion_jax.kernels.dynamics_frame import Body, Joints, dynamics_pallas
 from phymotion_jax.kernels.ground_forces import Contacts, solve_pallas, solve_xla
 from phymotion_jax.kernels.hull_pairs import Links, near_pallas, near_xla, words_of
@@ -25,6 +26,7 @@ CLIPS, FRAMES = 3, 100  # no multiple of the 32 frames of a program
 ATOL_TWIST = 1e-4  # of the largest: sums in another order, through steps that amplify them
 ATOL_OF_LARGEST = 1e-5  # float32 sums in another order
 ATOL_NOISE = 1e-5  # of values of some units: float32 products, fused or not
+ATOL_CAPSULES_M = 1e-6  # of places metres large: a few roundings
 ATOL_M = 1e-5  # of depths of hulls decimetres large: a few roundings
 SAME_WALKS = 0.93  # share: roundings send walks on boxes to other faces; 0.92 are float64's
 
@@ -154,6 +156,21 @@ def test_nearest_edge(rng):
     assert 0 < np.sum(want[3]) < want[3].size  # some are inside
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_capsules_in_each_other(rng):
+    """Of three parts with two capsules each, some apart on all frames, to the last rounding."""
+    start, along = (tuple(0.4 * c for c in arrays(rng, 6)) for _ in "ab")
+    ends = start, tuple(a + d for a, d in zip(start, along, strict=True))
+    radius = jnp.asarray(0.3 * rng.random((6, CLIPS, 1)), jnp.float32)
+    pairs = ((0, 2), (0, 3), (0, 5), (1, 2), (1, 4), (2, 4), (3, 5))
+    settings = pairs, (0, 0, 1, 1, 2, 2), 3
+    want = jax.jit(partial(overlap_xla, *settings))(*ends, radius)
+    got = jax.jit(partial(overlap_pallas, *settings, interpret=True))(*ends, radius)
+    assert 0.2 < np.mean(want.depth > 0.0) < 0.8
+    np.testing.assert_array_equal(got.pair, want.pair)
+    np.testing.assert_allclose(got.depth, want.depth, atol=ATOL_CAPSULES_M)
+    np.testing.assert_allclose(got.by_part, want.by_part, atol=ATOL_CAPSULES_M)
 
 
 def test_near_pairs(rng):

@@ -4,6 +4,7 @@ import inspect
 import os
 import subprocess
 import sys
+from functools import partial
 
 import jax
 import pytest
@@ -51,8 +52,8 @@ def test_gpus_do_without_triton():
     assert found.stdout.strip() == b"False"
 
 
-KERNELS = 12
-"""Of the whole score: `hull` searches twice, and two smooth twice."""
+KERNELS = {"hull": 12, "capsule": 10}
+"""Of the whole score: `hull` looks once and searches twice, and two smooth twice."""
 
 
 @pytest.mark.skipif(
@@ -60,11 +61,12 @@ KERNELS = 12
     reason="this jax asks for a GPU to lower kernels for one",
 )
 @pytest.mark.filterwarnings("ignore:The Pallas Triton backend is deprecated:DeprecationWarning")
-def test_every_kernel_can_be_written_for_an_nvidia_gpu():
+@pytest.mark.parametrize("level", KERNELS)
+def test_every_kernel_can_be_written_for_an_nvidia_gpu(level):
     """Triton has fewer operations than XLA has, which a machine without a GPU can tell too."""
     device = AbstractDevice(device_kind="NVIDIA H100 80GB HBM3", num_cores=132, platform="cuda")
     batch = batch_of(clip(frames=60))
     with use_abstract_mesh(AbstractMesh((1,), ("one",), abstract_device=device)):
-        traced = jax.jit(score).trace(batch)
+        traced = jax.jit(partial(score, self_penetration=level)).trace(batch)
         text = traced.lower(lowering_platforms=("cuda",)).as_text()
-    assert text.count("xla.gpu.triton") == KERNELS
+    assert text.count("xla.gpu.triton") == KERNELS[level]

@@ -8,10 +8,10 @@ from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.skin import Skin
-from phymotion_jax.kernels.capsule_penetration import capsule_depth
+from phymotion_jax.kernels.capsule_overlap import capsule_overlap
 from phymotion_jax.kernels.contacts import link_points
 from phymotion_jax.kernels.hull_penetration import hull_depth
-from phymotion_jax.kernels.overlap import Overlap, Pairs, worst_overlap
+from phymotion_jax.kernels.overlap import Overlap, worst_overlap
 from phymotion_jax.kernels.vectors import unstack
 from phymotion_jax.presets import Level
 from phymotion_jax.state import State
@@ -38,7 +38,10 @@ def link_overlap(
         assert skin is not None and betas is not None
         hits = skin.penetration(betas, state.motion.rot).by_pair.astype(betas.dtype)
         return worst_overlap(hits, skin.collider.pairs, humanoid.n_links)
-    depth, pairs = _DEPTHS[level](state, humanoid)
+    if level == "capsule":
+        return _capsules(state, humanoid)
+    vertex, motion, pairs = unstack(humanoid.hull_point), state.motion, humanoid.separate
+    depth = hull_depth(motion.rot, motion.pos, vertex, humanoid.hull_sizes, pairs)
     return worst_overlap(depth, pairs, humanoid.n_links)
 
 
@@ -49,28 +52,18 @@ def method(level: Level | None, skin: Skin | None) -> str:
     return level if skin is None else f"{level} of {skin.model.topology.name}"
 
 
-def _capsule_depths(state: State, humanoid: Humanoid) -> tuple[Float[Array, "P B T"], Pairs]:
+def _capsules(state: State, humanoid: Humanoid) -> Overlap:
     owner = humanoid.capsule_link
-    capsules = tuple(
+    pairs = tuple(
         (a, b)
         for a, b in product(range(len(owner)), repeat=2)
         if (owner[a], owner[b]) in humanoid.separate
     )
-    start, stop = (
+    ends = (
         link_points(state.motion.rot, state.motion.pos, unstack(half), owner)
         for half in jnp.split(humanoid.capsule_ends, 2, axis=-2)
     )
     # Without it XLA places the capsules anew for every pair that they are in: 20 times slower.
-    start, stop = jax.lax.optimization_barrier((start, stop))
+    start, stop = jax.lax.optimization_barrier(tuple(ends))
     radius = unstack(humanoid.capsule_radius[..., None])[0]
-    depth = capsule_depth(start, stop, radius, capsules)
-    return depth, tuple((owner[a], owner[b]) for a, b in capsules)
-
-
-def _hull_depths(state: State, humanoid: Humanoid) -> tuple[Float[Array, "P B T"], Pairs]:
-    vertex, motion = unstack(humanoid.hull_point), state.motion
-    depth = hull_depth(motion.rot, motion.pos, vertex, humanoid.hull_sizes, humanoid.separate)
-    return depth, humanoid.separate
-
-
-_DEPTHS = {"capsule": _capsule_depths, "hull": _hull_depths}
+    return capsule_overlap(pairs, owner, humanoid.n_links, start, stop, radius)

@@ -1,0 +1,107 @@
+"""How a body's capsules stand in each other: the worst of each frame and of each part."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from phymotion_jax.kernels.capsule_penetration import capsule_depth, segment_distance
+from phymotion_jax.kernels.overlap import Overlap, Pairs, worst_overlap
+from phymotion_jax.kernels.per_frame import Memory, pallas_or_xla, per_frame
+from phymotion_jax.kernels.vectors import Vec, sub
+
+Owners = tuple[int, ...]
+"""The part that each capsule belongs to."""
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def capsule_overlap(
+    pairs: Pairs,
+    owner: Owners,
+    n_parts: int,
+    ends_a: Vec,
+    ends_b: Vec,
+    radius: Float[Array, "K #B #1"],
+) -> Overlap:
+    """`worst_overlap` of `capsule_depth`. On an NVIDIA GPU one kernel, which keeps no pair's depth.
+
+    Args:
+      pairs: indices of the capsules to try against each other, as for `capsule_depth`.
+      owner: of each capsule.
+      n_parts: number of parts.
+      ends_a: one end of the axis of each capsule, components ``(K, B, T)``, in metres.
+      ends_b: the other end.
+      radius: in metres.
+
+    Returns:
+      Depths in metres; which of `pairs` is the worst one.
+    """
+    body = ends_a, ends_b, radius
+    xla = partial(overlap_xla, pairs, owner, n_parts)
+    if radius.dtype != jnp.float32 or not pairs:
+        return xla(*body)
+    return pallas_or_xla(*body, pallas=partial(overlap_pallas, pairs, owner, n_parts), xla=xla)
+
+
+@capsule_overlap.defjvp
+def _overlap_jvp(pairs: Pairs, owner: Owners, n_parts: int, primals: Any, tangents: Any) -> Any:
+    return jax.jvp(partial(overlap_xla, pairs, owner, n_parts), primals, tangents)
+
+
+def overlap_xla(
+    pairs: Pairs, owner: Owners, n_parts: int, ends_a: Vec, ends_b: Vec, radius: Array
+) -> Overlap:
+    """As plain array operations: the depths of all pairs, and the worst of them."""
+    depth = capsule_depth(ends_a, ends_b, radius, pairs)
+    return worst_overlap(depth, tuple((owner[a], owner[b]) for a, b in pairs), n_parts)
+
+
+def overlap_pallas(
+    pairs: Pairs,
+    owner: Owners,
+    n_parts: int,
+    ends_a: Vec,
+    ends_b: Vec,
+    radius: Array,
+    *,
+    interpret: bool = False,
+) -> Overlap:
+    """A loop over the pairs of a frame in one GPU kernel."""
+    own = radius.shape[1]
+    clip = jnp.arange(own, dtype=jnp.int32)[None, :, None]
+
+    def program(memory: Memory) -> None:
+        here = memory.rows(6, 0)
+        nothing = jnp.zeros_like(memory.rows(0, 0))
+
+        def capsule(k: Any) -> tuple[Vec, Vec, Array]:
+            start, stop = (tuple(memory.rows(c + k3, k) for c in range(3)) for k3 in (0, 3))
+            return start, sub(stop, start), memory.look_up(4, k * own + here)  # pyright: ignore
+
+        def clear(part: Any, done: Any) -> Any:
+            memory.store(2, part, nothing)
+            return done
+
+        def one(p: Any, worst: tuple[Array, Array]) -> tuple[Array, Array]:
+            most, pair = worst
+            (a, u, r), (b, v, s) = (capsule(memory.look_up(side, p)) for side in (0, 1))
+            depth = jnp.maximum(r + s - segment_distance(a, u, b, v), 0.0)
+            for side in (2, 3):
+                part = memory.look_up(side, p)
+                memory.store(2, part, jnp.maximum(memory.result(2, part), depth))
+            return jnp.maximum(most, depth), jnp.where(depth > most, p, pair)
+
+        jax.lax.fori_loop(0, n_parts, clear, 0)
+        most, pair = jax.lax.fori_loop(0, len(pairs), one, (nothing, jnp.full_like(here, -1)))
+        memory.store(0, 0, most)
+        memory.store(1, 0, pair)
+
+    sides = list(zip(*pairs, strict=True))
+    sides += [tuple(owner[k] for k in side) for side in sides]
+    tables = (*(jnp.array(side, jnp.int32) for side in sides), radius.reshape(-1))
+    results = [(1, jnp.float32), (1, jnp.int32), (n_parts, jnp.float32)]
+    arrays = (*ends_a, *ends_b, clip)
+    depth, pair, by_part = per_frame(program, arrays, results, tables=tables, interpret=interpret)
+    return Overlap(depth[0], pair[0], by_part)
