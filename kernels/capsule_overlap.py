@@ -40,7 +40,7 @@ def capsule_overlap(
     """
     body = ends_a, ends_b, radius
     xla = partial(overlap_xla, pairs, owner, n_parts)
-    if radius.dtype != jnp.float32 or not pairs:
+    if not pairs or any(c.dtype != jnp.float32 for c in jax.tree.leaves(body)):
         return xla(*body)
     return pallas_or_xla(*body, pallas=partial(overlap_pallas, pairs, owner, n_parts), xla=xla)
 
@@ -77,7 +77,7 @@ def overlap_pallas(
         nothing = jnp.zeros_like(memory.rows(0, 0))
 
         def capsule(k: Any) -> tuple[Vec, Vec, Array]:
-            start, stop = (tuple(memory.rows(c + k3, k) for c in range(3)) for k3 in (0, 3))
+            start, stop = (tuple(memory.rows(i + c, k) for c in range(3)) for i in (0, 3))
             return start, sub(stop, start), memory.look_up(4, k * own + here)  # pyright: ignore
 
         def clear(part: Any, done: Any) -> Any:
