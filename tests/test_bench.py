@@ -35,6 +35,17 @@ def written(tmp_path, content):
     return path
 
 
+def test_every_row_of_the_whole_score_is_in_the_docs():
+    """Each figure of one or several GPUs that was kept stands in a table, and each picture too."""
+    docs = (FOLDER.parent / "RESULTS.md").read_text(encoding="utf-8")
+    for path in FOLDER.glob("*.png"):
+        assert f"](results/{path.name})" in docs
+    for path in FOLDER.glob("*_h[12]00.json"):
+        for found in json.loads(path.read_text()).get("rows", []):
+            if found.get("case", "").startswith("physical, ") and "mesh" not in path.name:
+                assert f"{found['frames_per_s']:,.0f}" in docs, (path.name, found["case"])
+
+
 def test_the_usual_cases_are_known():
     assert set(CASES) <= set(known_cases())
     assert len(set(known_cases())) == len(known_cases())
