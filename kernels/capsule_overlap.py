@@ -1,16 +1,18 @@
 """How a body's capsules stand in each other: the worst of each frame and of each part."""
 
+from collections.abc import Iterable
 from functools import partial
+from itertools import accumulate, groupby
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from phymotion_jax.kernels.capsule_penetration import capsule_depth, segment_distance
 from phymotion_jax.kernels.overlap import Overlap, Pairs, worst_overlap
 from phymotion_jax.kernels.per_frame import Memory, pallas_or_xla, per_frame
-from phymotion_jax.kernels.vectors import Vec, sub
+from phymotion_jax.kernels.vectors import Vec, add, dot, norm, scale, sub
 
 Owners = tuple[int, ...]
 """The part that each capsule belongs to."""
@@ -68,7 +70,9 @@ def overlap_pallas(
     *,
     interpret: bool = False,
 ) -> Overlap:
-    """A loop over the pairs of a frame in one GPU kernel."""
+    """A loop over the pairs of a frame in one GPU kernel, run by run of one first capsule, which
+    stays in registers meanwhile, as does how deep it stands. Most pairs are far apart: segments are
+    looked at where the balls around them meet on any frame of the block."""
     own = radius.shape[1]
     clip = jnp.arange(own, dtype=jnp.int32)[None, :, None]
 
@@ -80,28 +84,63 @@ def overlap_pallas(
             start, stop = (tuple(memory.rows(i + c, k) for c in range(3)) for i in (0, 3))
             return start, sub(stop, start), memory.look_up(4, k * own + here)  # pyright: ignore
 
+        def keep(k: Any, depth: Array) -> None:
+            part = memory.look_up(3, k)
+            memory.store(2, part, jnp.maximum(memory.result(2, part), depth))
+
         def clear(part: Any, done: Any) -> Any:
             memory.store(2, part, nothing)
             return done
 
-        def one(p: Any, worst: tuple[Array, Array]) -> tuple[Array, Array]:
-            most, pair = worst
-            (a, u, r), (b, v, s) = (capsule(memory.look_up(side, p)) for side in (0, 1))
-            depth = jnp.maximum(r + s - segment_distance(a, u, b, v), 0.0)
-            for side in (2, 3):
-                part = memory.look_up(side, p)
-                memory.store(2, part, jnp.maximum(memory.result(2, part), depth))
-            return jnp.maximum(most, depth), jnp.where(depth > most, p, pair)
+        def run(n: Any, worst: tuple[Array, Array]) -> tuple[Array, Array]:
+            first = memory.look_up(1, n)
+            a, u, r = capsule(first)
+
+            def one(p: Any, found: tuple[Array, ...]) -> tuple[Array, ...]:
+                second = memory.look_up(2, p)
+                b, v, s = capsule(second)
+
+                def meet(found: tuple[Array, ...]) -> tuple[Array, ...]:
+                    most, pair, own_most = found
+                    depth = jnp.maximum(r + s - segment_distance(a, u, b, v), 0.0)
+                    keep(second, depth)
+                    worse = jnp.where(depth > most, p, pair)
+                    return jnp.maximum(most, depth), worse, jnp.maximum(own_most, depth)
+
+                some = jnp.max(_room_of_balls(sub(b, a), u, v, r + s)) > 0.0
+                return jax.lax.cond(some, meet, lambda found: found, found)
+
+            span = memory.look_up(0, n), memory.look_up(0, n + 1)
+            most, pair, own_most = jax.lax.fori_loop(*span, one, (*worst, nothing))
+            keep(first, own_most)
+            return most, pair
 
         jax.lax.fori_loop(0, n_parts, clear, 0)
-        most, pair = jax.lax.fori_loop(0, len(pairs), one, (nothing, jnp.full_like(here, -1)))
+        start = nothing, jnp.full_like(here, -1)
+        most, pair = jax.lax.fori_loop(0, len(firsts), run, start)
         memory.store(0, 0, most)
         memory.store(1, 0, pair)
 
-    sides = list(zip(*pairs, strict=True))
-    sides += [tuple(owner[k] for k in side) for side in sides]
-    tables = (*(jnp.array(side, jnp.int32) for side in sides), radius.reshape(-1))
+    firsts, sizes = zip(
+        *((k, len(list(same))) for k, same in groupby(a for a, _ in pairs)), strict=True
+    )
+    tables = (
+        *_indices(accumulate(sizes, initial=0), firsts, (b for _, b in pairs), owner),
+        radius.reshape(-1),
+    )
     results = [(1, jnp.float32), (1, jnp.int32), (n_parts, jnp.float32)]
     arrays = (*ends_a, *ends_b, clip)
     depth, pair, by_part = per_frame(program, arrays, results, tables=tables, interpret=interpret)
     return Overlap(depth[0], pair[0], by_part)
+
+
+def _room_of_balls(gap: Vec, u: Vec, v: Vec, reach: Array) -> Array:
+    """Square metres by which the balls around two capsules are too near to be apart."""
+    half = scale(sub(v, u), jnp.full_like(reach, 0.5))
+    between = add(gap, half)
+    radii = reach + 0.5 * (norm(u) + norm(v))
+    return radii * radii - dot(between, between)
+
+
+def _indices(*tables: Iterable[int]) -> list[Int[Array, " L"]]:
+    return [jnp.array(list(table), jnp.int32) for table in tables]

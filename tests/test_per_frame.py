@@ -159,8 +159,10 @@ def test_nearest_edge(rng):
 
 
 def test_capsules_in_each_other(rng):
-    """Of three parts with two capsules each, some apart on all frames, to the last rounding."""
+    """Of three parts with two capsules each, to the last rounding; the last one is metres away but
+    in one clip, where the balls around it meet others on few frames."""
     start, along = (tuple(0.4 * c for c in arrays(rng, 6)) for _ in "ab")
+    start = tuple(c.at[5, :-1].add(4.0) for c in start)
     ends = start, tuple(a + d for a, d in zip(start, along, strict=True))
     radius = jnp.asarray(0.3 * rng.random((6, CLIPS, 1)), jnp.float32)
     pairs = ((0, 2), (0, 3), (0, 5), (1, 2), (1, 4), (2, 4), (3, 5))
