@@ -1,6 +1,7 @@
 """Human motion as this program sees it: one clip, and many clips padded to one length."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -148,14 +149,19 @@ class Motion:
 
 
 def _room_for(fps: Float[Array | np.ndarray, " B"] | float, asked: int | None = None) -> int:
-    """The `substeps` asked for, or that these rates want, as far as they are known."""
-    if asked is not None:
-        most = 1 + len(_MORE_BELOW_FPS)
-        if not 1 <= asked <= most:
-            raise ValueError(f"substeps: found {asked}; 1 to {most} were wanted")
-        return asked
-    known = not isinstance(fps, jax.core.Tracer)
-    return int(substeps_at(np.asarray(fps, np.float32)).max()) if known else 1
+    """The `substeps` asked for, or that these rates want."""
+    most = 1 + len(_MORE_BELOW_FPS)
+    if asked is None and isinstance(fps, jax.core.Tracer):
+        raise ValueError(
+            "fps: found a traced value, which does not tell how many frames slow clips want "
+            "between theirs; wanted substeps as well: 1 for clips of 20 frames a second and more, "
+            f"2 from 12 on, up to {most}"
+        )
+    if asked is None:
+        return int(substeps_at(np.asarray(fps, np.float32)).max())
+    if not 1 <= asked <= most:
+        raise ValueError(f"substeps: found {asked}; 1 to {most} were wanted")
+    return asked
 
 
 @struct.dataclass
@@ -272,50 +278,36 @@ class MotionBatch:
           static_conf: probabilities that `skeleton.STATIC_JOINTS` stand still; NaN, the default,
             where they are not known.
           up: vertical axis of the arrays.
-          substeps: room for clips below 20 frames a second; by default what `fps` wants. A traced
-            `fps` is not known yet, and makes none: say 2 where clips of 12 to 20 may come.
+          substeps: room for clips below 20 frames a second; by default what `fps` wants. Of a
+            traced `fps` that is not known: say 1, or 2 where clips of 12 to 20 may come.
 
         Raises:
-          MotionError: an array has the wrong shape.
-          ValueError: `substeps` is not 1 to 4.
+          MotionError: an array has the wrong shape, or no frames to score.
+          ValueError: `substeps` is not 1 to 4, or not given beside a traced `fps`.
         """
-        if transl.ndim != 3 or transl.shape[2] != 3:
-            raise MotionError(Status.BAD_SHAPE, f"transl is {transl.shape}, (B, T, 3) was wanted")
+        _require_shapes(transl, poses, betas, lengths, static_conf)
         clips, frames = transl.shape[:2]
-        if (
-            poses.ndim != 4
-            or poses.shape[:2] != (clips, frames)
-            or poses.shape[2] < 22
-            or poses.shape[3] not in (3, 4)
-        ):
-            raise MotionError(
-                Status.BAD_SHAPE,
-                f"poses is {poses.shape}, ({clips}, {frames}, 22 or more, 3 or 4) was wanted",
-            )
-        if betas is not None and (
-            betas.ndim != 2 or betas.shape[0] != clips or betas.shape[1] < N_BETAS
-        ):
-            raise MotionError(
-                Status.BAD_SHAPE, f"betas is {betas.shape}, ({clips}, {N_BETAS} or more) was wanted"
-            )
-        static = (clips, frames, len(STATIC_JOINTS))
-        conf = jnp.full(static, jnp.nan) if static_conf is None else static_conf
-        if conf.shape != static:
-            raise MotionError(Status.BAD_SHAPE, f"static_conf is {conf.shape}, {static} was wanted")
-        shape = jnp.zeros((clips, N_BETAS)) if betas is None else betas[:, :N_BETAS]
+        # Before any arithmetic: half precision would lose millimetres and a hundredth of a radian,
+        # and the square of a small rotation.
+        kind = _kind_of(transl, poses)
+        transl, poses = (jnp.asarray(x, kind) for x in (transl, poses[:, :, :22]))
+        shape = jnp.zeros((clips, N_BETAS), kind)
+        if betas is not None:
+            shape = jnp.asarray(betas[:, :N_BETAS], kind)
         count = jnp.full((clips,), frames) if lengths is None else jnp.asarray(lengths)
-        root_pos, joint_quat = to_world(jnp, transl, poses[:, :, :22], shape[:, None], up)
+        root_pos, joint_quat = to_world(jnp, transl, poses, shape[:, None], up)
         mass = jnp.nan if mass_kg is None else mass_kg
-        # float16 would lose millimetres; float64 is there only where the user has switched it on.
-        kind = jnp.float64 if poses.dtype == transl.dtype == jnp.float64 else jnp.float32
+        conf = jnp.nan if static_conf is None else static_conf
         return cls(
-            root_pos=root_pos.astype(kind),
+            root_pos=root_pos.astype(kind),  # the template's float64 where JAX has that
             joint_quat=joint_quat.astype(kind),
             mask=jnp.arange(frames)[None] < count[:, None],
             fps=jnp.broadcast_to(jnp.asarray(fps, kind), (clips,)),
-            betas=shape.astype(kind),
+            betas=shape,
             mass_kg=jnp.broadcast_to(jnp.asarray(mass, kind), (clips,)),
-            static_conf=conf.astype(kind),
+            static_conf=jnp.broadcast_to(
+                jnp.asarray(conf, kind), (clips, frames, len(STATIC_JOINTS))
+            ),
             substeps=_room_for(fps, substeps),
         )
 
@@ -339,3 +331,41 @@ class MotionBatch:
                     )
                 )
         return motions
+
+
+def _kind_of(*arrays: Array) -> Any:
+    """Float64 where all of them are, and JAX has it switched on."""
+    double = all(x.dtype == jnp.float64 for x in arrays)
+    return jax.dtypes.canonicalize_dtype(jnp.float64 if double else jnp.float32)
+
+
+def _require_shapes(
+    transl: Array,
+    poses: Array,
+    betas: Array | None,
+    lengths: Array | None,
+    static_conf: Array | None,
+) -> None:
+    """Refuse arrays that do not go together, each by its name."""
+    if transl.ndim != 3 or transl.shape[2] != 3:
+        raise _wrong_shape("transl", transl, "(B, T, 3)")
+    clips, frames = transl.shape[:2]
+    if clips == 0:
+        raise MotionError(Status.EMPTY, "transl has no clips; at least one was wanted")
+    require_length(frames)
+    few = poses.ndim != 4 or poses.shape[:2] != (clips, frames) or poses.shape[2] < 22
+    if few or poses.shape[3] not in (3, 4):
+        raise _wrong_shape("poses", poses, f"({clips}, {frames}, 22 or more, 3 or 4)")
+    if betas is not None and (
+        betas.ndim != 2 or betas.shape[0] != clips or betas.shape[1] < N_BETAS
+    ):
+        raise _wrong_shape("betas", betas, f"({clips}, {N_BETAS} or more)")
+    if lengths is not None and np.shape(lengths) != (clips,):
+        raise _wrong_shape("lengths", lengths, f"({clips},)")
+    static = (clips, frames, len(STATIC_JOINTS))
+    if static_conf is not None and static_conf.shape != static:
+        raise _wrong_shape("static_conf", static_conf, str(static))
+
+
+def _wrong_shape(field: str, array: Any, wanted: str) -> MotionError:
+    return MotionError(Status.BAD_SHAPE, f"{field} is {np.shape(array)}, {wanted} was wanted")

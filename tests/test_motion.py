@@ -378,7 +378,9 @@ def as_motions(data, lengths, up: UpAxis = "z") -> list[Motion]:
     ]
 
 
-in_jit = jax.jit(lambda up, **data: MotionBatch.from_arrays(up=up, **data), static_argnames="up")
+in_jit = jax.jit(
+    lambda up, **data: MotionBatch.from_arrays(up=up, substeps=1, **data), static_argnames="up"
+)
 
 
 def on_device(data) -> dict[str, Any]:
@@ -437,6 +439,26 @@ def test_arrays_stay_where_they_are(rng):
             MotionBatch.from_arrays(**data)
 
 
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float32"])
+def test_half_precision_costs_no_more_than_its_digits(kind, rng):
+    """Rotations are worked out in float32, and a joint at rest is no rotation in any of them."""
+    given = {k: jnp.asarray(v, kind) for k, v in arrays(rng).items() if k in ("transl", "poses")}
+    given["poses"] = given["poses"].at[:, :, 3].set(0.0)
+    got = MotionBatch.from_arrays(**given, fps=30.0)
+    want = MotionBatch.from_arrays(**{k: v.astype("float32") for k, v in given.items()}, fps=30.0)
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(got.joint_quat[:, :, 3], [[[1.0, 0.0, 0.0, 0.0]] * T] * B)
+
+
+def test_doubles_are_taken_without_a_word(rng):
+    """NumPy's own type, where JAX has no doubles: warnings are errors here."""
+    data = arrays(rng)
+    got = MotionBatch.from_arrays(transl=data["transl"], poses=data["poses"], fps=30.0)
+    assert {x.dtype.name for x in jax.tree.leaves(got)} == {"float32", "bool"}
+
+
 def test_rotation_vectors_have_gradients(rng):
     """Zero ones too, as a generator that starts at rest has them."""
     data = on_device(arrays(rng))
@@ -445,7 +467,7 @@ def test_rotation_vectors_have_gradients(rng):
     @jax.jit
     @jax.grad
     def slope(data):
-        batch = MotionBatch.from_arrays(**data)
+        batch = MotionBatch.from_arrays(**data, substeps=1)
         return jnp.sum(batch.joint_quat[..., 1:]) + jnp.sum(batch.root_pos)
 
     got = slope(data)
@@ -470,6 +492,8 @@ WRONG = {
         "static_conf is (3, 20, 5), (3, 20, 6) was wanted",
     ),
     "few betas": ({"betas": (B, 5)}, "betas is (3, 5), (3, 10 or more) was wanted"),
+    "a column of lengths": ({"lengths": (B, 1)}, "lengths is (3, 1), (3,) was wanted"),
+    "one length": ({"lengths": ()}, "lengths is (), (3,) was wanted"),
 }
 
 
@@ -480,3 +504,13 @@ def test_arrays_of_wrong_shape_are_refused(shapes, message):
     with pytest.raises(MotionError, match=re.escape(message)) as caught:
         MotionBatch.from_arrays(**data, fps=30.0)
     assert caught.value.status == Status.BAD_SHAPE
+
+
+@pytest.mark.parametrize(
+    "clips, frames, status", [(B, 2, "TOO_SHORT"), (B, 0, "EMPTY"), (0, T, "EMPTY")]
+)
+def test_arrays_that_hold_no_clip_are_refused(clips, frames, status):
+    transl, poses = jnp.zeros((clips, frames, 3)), jnp.zeros((clips, frames, J, 3))
+    with pytest.raises(MotionError) as caught:
+        MotionBatch.from_arrays(transl=transl, poses=poses, fps=30.0)
+    assert caught.value.status == Status[status]

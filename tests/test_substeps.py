@@ -118,7 +118,9 @@ def test_arrays_get_room_by_their_rate():
 
     assert [room(16.0), room(jnp.array([30.0, 16.0])), room(30.0)] == [2, 2, 1]
     traced = []
-    jax.jit(lambda fps: traced.extend([room(fps), room(fps, substeps=2)]))(16.0)
-    assert traced == [1, 2]
+    jax.jit(lambda fps: traced.append(room(fps, substeps=2)))(16.0)
+    assert traced == [2]
+    with pytest.raises(ValueError, match="fps: found a traced value.* wanted substeps as well"):
+        jax.jit(lambda fps: room(fps) * fps)(16.0)
     with pytest.raises(ValueError, match="substeps: found 0; 1 to 4 were wanted"):
         room(16.0, substeps=0)
