@@ -15,6 +15,7 @@ from phymotion_jax.dataset import (
     Settings,
     default_frames,
     give_back_after_compiling,
+    rows_there,
     score_files,
     score_parts,
     unfinished_parts,
@@ -64,7 +65,7 @@ def run_score(command: Score) -> int:
                 tally.add(row)
     except (KeyboardInterrupt, PhyMotionError):
         if tally.n_rows:
-            _tell_what_is_left(tally.n_rows, len(paths), command)
+            _tell_what_is_left(tally.n_rows, _clips_asked_for(command, paths), command)
         raise
     print_summary(tally, clock, command.output, scorer.preset)
     return SOME_FAILED if tally.failures else DONE
@@ -94,18 +95,20 @@ def _to_table(
 def _to_folder(
     command: Score, paths: Sequence[Path], scorer: Scorer, clock: Clock, stack: ExitStack
 ) -> Iterator[Row]:
-    """Rows of the parts that a folder lacks, once they are there."""
-    folder, shard = command.folder, shard_of(command.shard or "0/1")
+    """Rows of the parts that are in a folder already, and of those that it lacks, once they are
+    there: the account is one of the whole shard."""
+    folder, plan = command.folder, _plan_of(command, paths)
     assert folder is not None
-    plan = Plan(paths, command.clips_per_part or CLIPS_PER_PART, shard)
     frames = command.frames_per_batch or default_frames()
     settings: Settings = {"version": __version__, "clips": len(paths), "listing": plan.listing}
     settings |= {"clips_per_part": plan.clips_per_part, "frames_per_batch": frames}
     names = (field.name for field in fields(Options))
     settings |= {name: getattr(command, name) for name in names}
     parts = unfinished_parts(folder, plan, settings)
-    if len(parts) < len(plan.parts):
-        say(f"{len(plan.parts) - len(parts)} of {len(plan.parts)} parts are in {folder} already")
+    there = sorted(set(plan.parts) - set(parts))
+    if there:
+        say(f"{len(there)} of {len(plan.parts)} parts are in {folder} already")
+    yield from rows_there(folder, there, scorer.preset)
     count = sum(len(plan.clips(part)) for part in parts)
     yield from score_parts(
         *(folder, plan, parts, settings, scorer, loader_of(command)),
@@ -114,6 +117,17 @@ def _to_folder(
         on_step=stack.enter_context(progress(count, clock)),
         workers=command.workers,
     )
+
+
+def _plan_of(command: Score, paths: Sequence[Path]) -> Plan:
+    shard = shard_of(command.shard or "0/1")
+    return Plan(paths, command.clips_per_part or CLIPS_PER_PART, shard)
+
+
+def _clips_asked_for(command: Score, paths: Sequence[Path]) -> int:
+    """Of this shard, where there are several."""
+    plan = _plan_of(command, paths)
+    return sum(len(plan.clips(part)) for part in plan.parts)
 
 
 def run_explain(command: Explain) -> int:

@@ -62,7 +62,7 @@ def print_summary(tally: Tally, clock: Clock, output: str | None, preset: Preset
     if few:
         # Without markup: a file may be called [red].npz.
         Console(stderr=True, highlight=False, markup=False).print(_clip_table(tally.first, preset))
-    lines = [f"scored {tally.n_scored} of {tally.n_rows} clips in {_speed(tally, clock)}"]
+    lines = [f"scored {tally.n_scored} of {tally.n_rows} clips{_when(tally, clock)}"]
     for status, count in tally.failures.most_common():
         row = tally.examples[status]
         lines.append(f"  {count} not scored, {status}: {row['reason']} ({row['path']})")
@@ -70,8 +70,9 @@ def print_summary(tally: Tally, clock: Clock, output: str | None, preset: Preset
     lines += [f"    {row['path']}: {row['status']}" for row in shown]
     if tally.failures.total() > len(tally.failed):
         lines.append(f"    and {tally.failures.total() - len(tally.failed)} more: see the table")
-    spent = (f"{what} {clock.spent(what):.1f} s" for what in ("decode", "score", "write"))
-    lines.append(f"  {', '.join(spent)}, at the same time; device busy {clock.busy():.0%}")
+    if clock.clips:
+        spent = (f"{what} {clock.spent(what):.1f} s" for what in ("decode", "score", "write"))
+        lines.append(f"  {', '.join(spent)}, at the same time; device busy {clock.busy():.0%}")
     averages = (f"{name} {a:.3f} / {b:.3f}" for name, (a, b) in tally.averages().items())
     if tally.n_scored:
         lines.append(f"mean / median: {', '.join(averages)}")
@@ -82,9 +83,19 @@ def print_summary(tally: Tally, clock: Clock, output: str | None, preset: Preset
     print("\n".join(lines), file=sys.stderr)
 
 
-def _speed(tally: Tally, clock: Clock) -> str:
-    text = f"{clock.seconds():.1f} s, {clock.rate(tally.n_rows):.3g} clips/s"
-    rate = clock.rate_compiled(tally.n_rows)
+def _when(tally: Tally, clock: Clock) -> str:
+    """Of which rows this run did, and how fast; the others were in its folder."""
+    earlier = tally.n_rows - clock.clips
+    if not earlier:
+        return f" in {_speed(clock)}"
+    if not clock.clips:
+        return ", all of them in earlier runs"
+    return f": {earlier} in earlier runs, {clock.clips} now in {_speed(clock)}"
+
+
+def _speed(clock: Clock) -> str:
+    text = f"{clock.seconds():.1f} s, {clock.rate():.3g} clips/s"
+    rate = clock.rate_compiled()
     if rate is None:
         return f"{text}, compilation included"
     return f"{text} ({rate:.3g} without the first batches, which compile)"

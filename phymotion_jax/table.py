@@ -56,6 +56,11 @@ def schema_of(preset: Preset) -> pa.Schema:
     )
 
 
+def summary_columns(preset: Preset) -> tuple[str, ...]:
+    """Columns that a `Tally` and the summary of it look at."""
+    return (*_COMMON, *preset.parts)
+
+
 ROWS_PER_GROUP = 4096
 """Rows held back until they are written as one row group of Parquet."""
 

@@ -1,5 +1,6 @@
 """The command line: what it prints where, its exit codes, and how little `--help` needs."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -25,6 +26,7 @@ def find_clips(paths):
 @pytest.fixture
 def scorers(monkeypatch, tmp_path):
     """The command with fakes behind it; the scorers that it makes."""
+    importlib.import_module("phymotion_jax.from_options")  # all else, before the fakes hide it
     made = []
 
     def make_scorer(*args, **kwargs):
@@ -158,6 +160,23 @@ def test_some_clips_fail(scorers, clips, tmp_path, capsys):
     assert "scored 3 of 7 clips" in err
     assert f"2 not scored, unreadable: not a motion file ({clips / 'bad0.npz'})" in err
     assert "1 not scored, not_finite: NaN or infinity on a real frame" in err
+
+
+def test_a_resumed_folder_keeps_its_failures(scorers, clips, tmp_path, capsys):
+    """Exit code and account are those of the whole table, whichever run wrote it."""
+    (clips / "bad.npz").write_text("not a clip")
+    argv = ["score", clips, "-o", tmp_path / "scores", "--clips-per-part", "2"]
+    code, _, err = command(capsys, *argv)
+    assert (code, "scored 3 of 4 clips in " in err) == (SOME_FAILED, True)
+    code, _, err = command(capsys, *argv)
+    assert code == SOME_FAILED
+    assert "scored 3 of 4 clips, all of them in earlier runs\n" in err
+    assert f"1 not scored, unreadable: not a motion file ({clips / 'bad.npz'})" in err
+    assert "mean / median: reward 0." in err
+    (tmp_path / "scores" / "part-00001.parquet").unlink()
+    code, _, err = command(capsys, *argv)
+    assert code == SOME_FAILED
+    assert "scored 3 of 4 clips: 2 in earlier runs, 2 now in " in err
 
 
 def test_options_arrive(scorers, clips, capsys):

@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from fakes import FakeScorer, load_clip, write_clip
 
-from phymotion_jax.dataset import Clock, Plan, score_parts, unfinished_parts
+from phymotion_jax.dataset import Clock, Plan, rows_there, score_parts, unfinished_parts
 from phymotion_jax.dataset import parts as parts_module
-from phymotion_jax.dataset.state import load_state, state_folder
+from phymotion_jax.dataset.state import load_settings, state_folder
 from phymotion_jax.options import Score, UsageError, shard_of
+from phymotion_jax.presets import PAPER
 from phymotion_jax.table import OutputError
 
 CLIPS, PER_PART = 23, 4
@@ -84,8 +85,7 @@ def whole(tmp_path, clips):
 def test_parts_hold_the_table(whole, clips, tmp_path):
     assert whole["path"].to_pylist() == [str(p) for p in sorted(clips.glob("*.npz"))]
     assert whole["status"].to_pylist().count("unreadable") == 1
-    state = load_state(state_folder(tmp_path / "whole", (0, 1)))
-    assert state and (state.rows, state.failures, state.settings) == (CLIPS, 1, SETTINGS)
+    assert load_settings(state_folder(tmp_path / "whole", (0, 1))) == SETTINGS
     assert fill(tmp_path / "whole", clips) == []
 
 
@@ -113,6 +113,19 @@ def test_shards_fill_one_folder(whole, clips, tmp_path):
     rows = [len(fill(tmp_path / "shards", clips, shard=(k, 3))) for k in (2, 0, 1)]
     assert sum(rows) == CLIPS
     assert table_of(tmp_path / "shards").equals(whole)
+
+
+def test_what_is_there_is_read_again(whole, tmp_path):
+    """As much of it as a summary needs: that a clip failed is not forgotten."""
+    rows = list(rows_there(tmp_path / "whole", [1, 0], PAPER))
+    assert rows == [
+        {name: row[name] for name in rows[0]}
+        for row in [*whole.slice(4, 4).to_pylist(), *whole.slice(0, 4).to_pylist()]
+    ]
+    assert {"status", "reason", "reward", *PAPER.parts} <= set(rows[0])
+    (tmp_path / "whole" / "part-00000.parquet").write_text("damaged")
+    with pytest.raises(UsageError, match=r"part-00000.parquet is no part"):
+        list(rows_there(tmp_path / "whole", [0], PAPER))
 
 
 @pytest.mark.parametrize("damage", ["torn", "gone"])

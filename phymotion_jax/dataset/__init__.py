@@ -10,7 +10,7 @@ from phymotion_jax.dataset.clock import Clock, Step
 from phymotion_jax.dataset.decode import load_ahead
 from phymotion_jax.dataset.memory import give_back_after_compiling
 from phymotion_jax.dataset.parts import CLIPS_PER_PART, Plan, Settings
-from phymotion_jax.dataset.runner import score_parts, unfinished_parts
+from phymotion_jax.dataset.runner import rows_there, score_parts, unfinished_parts
 
 __all__ = [
     "CLIPS_PER_PART",
@@ -22,6 +22,7 @@ __all__ = [
     "default_frames",
     "give_back_after_compiling",
     "load_ahead",
+    "rows_there",
     "score_files",
     "score_loaded",
     "score_parts",

@@ -33,12 +33,15 @@ class Clock:
         self._start = time.perf_counter()
         self._spent = {"decode": 0.0, "score": 0.0, "write": 0.0}
         self._lock = threading.Lock()
+        self.clips = 0
+        """Those of this run so far."""
         self._first_seconds = 0.0
         self._first_clips = 0
 
     def add(self, step: Step) -> None:
         """Take note of a step."""
         self.spend("score", step.seconds)
+        self.clips += step.clips
         if step.compiled:
             self._first_seconds += step.seconds
             self._first_clips += step.clips
@@ -69,11 +72,11 @@ class Clock:
         """Time since the start."""
         return time.perf_counter() - self._start
 
-    def rate(self, n_clips: int) -> float:
+    def rate(self) -> float:
         """Clips a second, compilation included."""
-        return n_clips / self.seconds()
+        return self.clips / self.seconds()
 
-    def rate_compiled(self, n_clips: int) -> float | None:
+    def rate_compiled(self) -> float | None:
         """Clips a second outside the first batches; None where there were no others."""
-        clips = n_clips - self._first_clips
+        clips = self.clips - self._first_clips
         return clips / (self.seconds() - self._first_seconds) if clips else None

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,9 +114,25 @@ def finished_parts(folder: Path, plan: Plan, settings: Settings) -> set[int]:
 
 def settings_of(path: Path) -> Settings:
     """What a part was scored with."""
-    try:
+    with _no_part(path):
         metadata = pq.read_schema(path).metadata or {}
         return json.loads(metadata[_KEY])
+
+
+def read_part(path: Path, columns: Sequence[str]) -> list[Row]:
+    """Some columns of a part that is there.
+
+    Raises:
+      UsageError: where it cannot be read.
+    """
+    with _no_part(path):
+        return pq.read_table(path, columns=list(columns)).to_pylist()
+
+
+@contextmanager
+def _no_part(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise UsageError(
             f"{path} is no part of such a table; remove it, or give another folder"

@@ -1,6 +1,6 @@
 """Scores a plan part by part into a folder, and goes on where it was interrupted."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -14,14 +14,15 @@ from phymotion_jax.dataset.parts import (
     Settings,
     finished_parts,
     part_path,
+    read_part,
     require_same,
     write_part,
 )
-from phymotion_jax.dataset.state import State, load_state, save_state, state_folder
-from phymotion_jax.errors import Status
+from phymotion_jax.dataset.state import load_settings, save_settings, state_folder
 from phymotion_jax.motion import MotionBatch
+from phymotion_jax.presets import Preset
 from phymotion_jax.report import Report
-from phymotion_jax.table import OutputError, Row, schema_of
+from phymotion_jax.table import OutputError, Row, schema_of, summary_columns
 
 
 def unfinished_parts(folder: Path, plan: Plan, settings: Settings) -> list[int]:
@@ -35,11 +36,21 @@ def unfinished_parts(folder: Path, plan: Plan, settings: Settings) -> list[int]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {folder}: {error.strerror}") from error
-    state = load_state(state_folder(folder, plan.shard))
-    if state:
-        require_same(folder, state.settings, settings)
+    begun_with = load_settings(state_folder(folder, plan.shard))
+    if begun_with:
+        require_same(folder, begun_with, settings)
     done = finished_parts(folder, plan, settings)
     return [part for part in plan.parts if part not in done]
+
+
+def rows_there(folder: Path, parts: Iterable[int], preset: Preset) -> Iterator[Row]:
+    """Rows of parts that are finished, with what a summary needs of them.
+
+    Raises:
+      UsageError: for a part that is damaged.
+    """
+    for part in parts:
+        yield from read_part(part_path(folder, part), summary_columns(preset))
 
 
 def score_parts(
@@ -77,17 +88,14 @@ def score_parts(
       DeviceMemoryError: as `score_files`.
     """
     home = state_folder(folder, plan.shard)
-    state = load_state(home) or State(settings)
-    save_state(home, state)
+    if not load_settings(home):
+        save_settings(home, settings)
     loaded = load_ahead([p for part in parts for p in plan.clips(part)], load, clock, workers)
     schema: pa.Schema = schema_of(scorer.preset)  # pyright: ignore[reportFunctionMemberAccess]
     for part in parts:
         clips = plan.clips(part)
         here = zip(clips, islice(loaded, len(clips)), strict=True)
         rows = list(score_loaded(here, scorer, frames_per_batch, on_step))
-        failures = sum(row["status"] != Status.OK.label for row in rows)
         with clock.spending("write"):
             write_part(part_path(folder, part), rows, schema, settings)
-            state = state._replace(rows=state.rows + len(rows), failures=state.failures + failures)
-            save_state(home, state)
         yield from rows

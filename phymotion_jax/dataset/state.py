@@ -1,14 +1,14 @@
-"""How far a run has come, in an Orbax checkpoint beside its parts.
+"""What a run was begun with, in an Orbax checkpoint beside its parts.
 
-The parts themselves are the truth: a state that is torn, or older than they are, costs nothing but
-the account of what was done before.
+The parts say the same of themselves, and how far the run has come; the checkpoint is there before
+the first of them. One that is torn costs nothing.
 """
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from phymotion_jax.dataset.parts import Settings, cannot_write
 
@@ -16,38 +16,27 @@ _FOLDER = "_state"
 _KEPT = 2
 
 
-class State(NamedTuple):
-    """What a run has done so far."""
-
-    settings: Settings
-    rows: int = 0
-    """Of the parts that it knows of."""
-
-    failures: int = 0
-    """Clips among them that could not be scored."""
-
-
 def state_folder(folder: Path, shard: tuple[int, int]) -> Path:
     """Each shard has a state of its own: they run beside each other."""
     return folder / _FOLDER / f"shard-{shard[0]:05d}-of-{shard[1]:05d}"
 
 
-def load_state(folder: Path) -> State | None:
-    """The newest state that can be read; None where there is none."""
+def load_settings(folder: Path) -> Settings | None:
+    """The newest that can be read; None where there are none."""
     if not folder.is_dir():
         return None
     with _manager(folder) as manager:
         for step in sorted(manager.all_steps(), reverse=True):
             try:
                 saved: dict[str, Any] = manager.restore(step, args=_orbax().args.JsonRestore())
-                return State(dict(saved["settings"]), int(saved["rows"]), int(saved["failures"]))
+                return dict(saved["settings"])
             except Exception:  # whatever a torn file makes of Orbax
                 logging.getLogger(__name__).debug("state %s cannot be read", step, exc_info=True)
     return None
 
 
-def save_state(folder: Path, state: State) -> None:
-    """Keep a state beside the one before it.
+def save_settings(folder: Path, settings: Settings) -> None:
+    """Keep them, beside a checkpoint that is torn.
 
     Raises:
       OutputError: where it cannot be written.
@@ -56,7 +45,7 @@ def save_state(folder: Path, state: State) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with _manager(folder) as manager:
             step = max([-1, *_steps(folder)]) + 1
-            manager.save(step, args=_orbax().args.JsonSave(state._asdict()))
+            manager.save(step, args=_orbax().args.JsonSave({"settings": settings}))
     except OSError as error:
         raise cannot_write(folder, error) from error
 
