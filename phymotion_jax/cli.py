@@ -8,7 +8,8 @@ import io
 import os
 import re
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 import tyro
@@ -17,14 +18,18 @@ from phymotion_jax._version import __version__
 from phymotion_jax.errors import PhyMotionError
 from phymotion_jax.options import (
     BAD_INPUT,
+    BROKEN_PIPE,
     DONE,
+    FAULT,
     INTERRUPTED,
     PROGRAM,
+    SOME_FAILED,
     Bench,
     ConvertBody,
     Explain,
     Score,
     UsageError,
+    discard_stdout,
     say,
 )
 
@@ -32,7 +37,7 @@ Command = Score | Explain | ConvertBody | Bench
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return the exit code: 0 done, 1 some clips not scored, 2 bad input."""
+    """Run a command; return the exit code, one of those of `options`."""
     argv = sys.argv[1:] if argv is None else argv
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -40,19 +45,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     if list(argv) == ["--version"]:
         print(f"{PROGRAM} {__version__}")
         return DONE
+    return ended(lambda: _run(_parse(argv)))
+
+
+def ended(run: Callable[[], int]) -> int:
+    """Exit code of a run, or of what it ends with; that is said on stderr."""
     try:
-        return _run(_parse(argv))
+        code = run()
+        sys.stdout.flush()
+        return code
     except PhyMotionError as error:
         say(str(error))
         return BAD_INPUT
     except KeyboardInterrupt:
         say("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader at the other end has left, as `head` does. Python would fail once more on
-        # flushing at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+    except BrokenPipeError:  # the reader at the other end has left, as `head` does
+        discard_stdout()
+        return BROKEN_PIPE
+    except Exception:
+        traceback.print_exc()
+        return FAULT
 
 
 def _run(command: Command) -> int:
@@ -72,7 +85,10 @@ def _parse(argv: Sequence[str]) -> Command:
                 Command,  # pyright: ignore[reportArgumentType]  # tyro takes unions
                 prog=PROGRAM,
                 description="Score how physically possible 3D human motion is. "
-                "Also: --version. Each command has its own --help.",
+                "Also: --version. Each command has its own --help. "
+                f"Exit codes: {DONE} all scored, {SOME_FAILED} some clips could not be, "
+                f"{BAD_INPUT} a command that cannot be done, {FAULT} a fault of the program, "
+                f"{INTERRUPTED} interrupted.",
                 args=argv,
             )
     except SystemExit as end:

@@ -1,5 +1,6 @@
 """What each command takes, and how a command ends. Imports nothing heavy."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,10 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from phymotion_jax.errors import PhyMotionError
 
 PROGRAM = "phymotion-jax"
-DONE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes. The last is the shell's own for Ctrl-C."""
+DONE, SOME_FAILED, BAD_INPUT, FAULT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
+"""Exit codes. A fault of the program has one of its own (sysexits' EX_SOFTWARE), since Python's 1
+would say that some clips could not be scored; the last two are the shell's own for Ctrl-C and for
+a reader that has left."""
 
 
 class UsageError(PhyMotionError, ValueError):
@@ -180,6 +183,11 @@ class Bench:
 def say(text: str) -> None:
     """One line to the user on stderr."""
     print(f"{PROGRAM}: {' '.join(text.split())}", file=sys.stderr)
+
+
+def discard_stdout() -> None:
+    """Send what is still to be flushed nowhere: Python would fail once more on it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _require_positive(flag: str, value: float | None) -> None:

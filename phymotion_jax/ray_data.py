@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pyarrow as pa
 import tyro
 
+from phymotion_jax.cli import ended
 from phymotion_jax.dataset import CLIPS_PER_PART, Plan, score_files
-from phymotion_jax.errors import PhyMotionError, Status
+from phymotion_jax.errors import Status
 from phymotion_jax.from_options import files_of, loader_of, scorer_of
 from phymotion_jax.motion import Motion
-from phymotion_jax.options import BAD_INPUT, DONE, SOME_FAILED, Options, UsageError, say
+from phymotion_jax.options import DONE, SOME_FAILED, Options, UsageError, say
 from phymotion_jax.scorer import Scorer
 from phymotion_jax.table import open_table, schema_of
 
@@ -156,21 +157,21 @@ class Run(Options):
 
 def main(run: Run) -> int:
     """Score; the exit codes of `phymotion-jax score`."""
-    try:
-        run.check()
-        n_rows, n_scored = score_with_ray(
-            files_of(run.paths),
-            run.output,
-            partial(scorer_of, run),
-            loader_of(run),
-            clips_per_part=run.clips_per_part,
-            actors=run.actors,
-            gpus=run.gpus,
-            cpus=run.cpus,
-        )
-    except PhyMotionError as error:
-        say(str(error))
-        return BAD_INPUT
+    return ended(lambda: _score(run))
+
+
+def _score(run: Run) -> int:
+    run.check()
+    n_rows, n_scored = score_with_ray(
+        files_of(run.paths),
+        run.output,
+        partial(scorer_of, run),
+        loader_of(run),
+        clips_per_part=run.clips_per_part,
+        actors=run.actors,
+        gpus=run.gpus,
+        cpus=run.cpus,
+    )
     say(f"scored {n_scored} of {n_rows} clips; table: {run.output}")
     return DONE if n_scored == n_rows else SOME_FAILED
 

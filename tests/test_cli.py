@@ -14,7 +14,7 @@ from fakes import FakeScorer, load_clip, write_clip
 import phymotion_jax
 from phymotion_jax import cli
 from phymotion_jax.cli import main
-from phymotion_jax.options import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
+from phymotion_jax.options import BAD_INPUT, BROKEN_PIPE, DONE, FAULT, INTERRUPTED, SOME_FAILED
 
 
 def find_clips(paths):
@@ -90,6 +90,7 @@ sys.exit(f"imported {sorted(heavy)}" if heavy else 0)
     assert done.returncode == 0, done.stderr
     assert "score" in done.stdout
     assert "--frames-per-batch" in done.stdout
+    assert "70 a fault of the program" in " ".join(done.stdout.replace("│", "").split())
 
 
 @pytest.mark.parametrize("name", phymotion_jax.__all__)
@@ -273,6 +274,37 @@ def test_device_without_memory_is_one_line(scorers, clips, capsys, monkeypatch):
     assert code == BAD_INPUT
     assert "--frames-per-batch" in err
     assert err.count("\n") == 1
+
+
+def test_a_fault_of_the_program_has_a_code_of_its_own(scorers, clips, capsys, monkeypatch):
+    """1 would say that some clips could not be scored, which jobs on clusters take for success."""
+
+    def faulty(self, batch):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(FakeScorer, "__call__", faulty)
+    code, _, err = command(capsys, "score", clips)
+    assert (code, FAULT) == (70, 70)
+    assert err.startswith("Traceback")
+    assert "RuntimeError: a fault" in err
+
+
+def test_a_reader_that_leaves_ends_it_quietly():
+    """What is still to be flushed goes nowhere, so that nothing is said at exit either."""
+    code = """
+import sys
+from phymotion_jax.cli import ended
+def run():
+    print("x" * 10)
+    return 0
+sys.exit(ended(run))
+"""
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout and run.stderr
+        run.stdout.close()
+        assert run.stderr.read() == b""
+    assert run.returncode == BROKEN_PIPE
 
 
 def test_explain(scorers, clips, capsys):
