@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 
 from phymotion_jax.body.skeleton import STATIC_JOINTS
-from phymotion_jax.checks import real_array, require_finite
+from phymotion_jax.checks import real_array
 from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.io.raw import KNOWN_KINDS, RawClip, as_rows, listed, one_body
 from phymotion_jax.io.torch_zip import Tensor, TorchZip
@@ -70,9 +70,8 @@ def _static_conf(file: TorchZip, root: dict, n_frames: int) -> np.ndarray | None
     logits = real_array(field, _array(file, field, tensor))
     if logits.shape not in (wanted, wanted[1:]):
         raise MotionError(Status.BAD_SHAPE, f"{field} is {logits.shape}, {wanted} was wanted")
-    logits = logits.reshape(wanted[1:])
-    require_finite(field, logits)
-    return 0.5 + 0.5 * np.tanh(0.5 * logits)  # the sigmoid, for logits of any size
+    # The sigmoid, for logits of any size. NaN stays NaN, which means unknown.
+    return 0.5 + 0.5 * np.tanh(0.5 * logits.reshape(wanted[1:]))
 
 
 def _member(file: TorchZip, params: dict, name: str) -> np.ndarray:
