@@ -165,6 +165,8 @@ BAD_FIELDS = {
     "fps nan": ({"mocap_framerate": np.nan}, Status.BAD_FPS, "nan"),
     "fps text": ({"mocap_framerate": "30"}, Status.BAD_SHAPE, "mocap_framerate holds '<U2'"),
     "two rates": ({"mocap_framerate": np.ones(2)}, Status.BAD_SHAPE, "mocap_framerate is (2,)"),
+    "rate of truths": ({"mocap_framerate": True}, Status.BAD_SHAPE, "mocap_framerate is () bool"),
+    "mass of truths": ({"mass_kg": True}, Status.BAD_SHAPE, "mass_kg is () bool, one number"),
     "width": (
         {"poses": np.zeros((6, 64))},
         Status.BAD_SHAPE,

@@ -109,8 +109,9 @@ def _number(file: Arrays, names: Sequence[str]) -> float | None:
     if name is None:
         return None
     value = file.array(name)
-    if value.size != 1:
-        raise MotionError(Status.BAD_SHAPE, f"{name} is {value.shape}, one number was wanted")
+    if value.size != 1 or value.dtype.kind not in "fiu":
+        found = f"{value.shape} {value.dtype}"
+        raise MotionError(Status.BAD_SHAPE, f"{name} is {found}, one number was wanted")
     return float(value.reshape(-1)[0])
 
 
