@@ -9,13 +9,13 @@ from phymotion_jax.body.template import default_template
 from phymotion_jax.errors import UnknownNameError
 
 UpAxis = Literal["y", "z"]
-_UP_AXES: tuple[UpAxis, ...] = ("y", "z")
+UP_AXES: tuple[UpAxis, ...] = ("y", "z")
 
 
 def to_world(xp, transl, poses, betas, up: UpAxis):
     """Pelvis position and 24 local quaternions in the z-up world, in numpy or in JAX."""
-    if up not in _UP_AXES:
-        raise UnknownNameError("up axis", str(up), _UP_AXES)
+    if up not in UP_AXES:
+        raise UnknownNameError("up axis", str(up), UP_AXES)
     template = default_template()
     # Term by term, as `Humanoid.from_betas` does and for its reasons.
     dirs = template.joint_dirs[0]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from phymotion_jax.errors import MotionError, Status
-from phymotion_jax.io import load_motion
+from phymotion_jax.io import find_motion_files, load_motion
 from phymotion_jax.io.archive import MAX_MEMBER_BYTES
 from phymotion_jax.io.pickled import MAX_PICKLE_BYTES
 
@@ -211,6 +211,11 @@ def test_other_things_than_files(tmp_path):
     refused(tmp_path, Status.UNREADABLE, "it is a folder")
     refused(tmp_path / ("a" * 300), Status.UNREADABLE, "cannot be opened")
     refused(tmp_path / "a\0b", Status.MISSING)
+    for name in ("a" * 300, "a\0b"):
+        for path in (tmp_path / name, tmp_path / f"{name}.tar" / "b.npz"):
+            assert find_motion_files([path, path]) == [path]
+    for end in (".tar", ".parquet", ".tar/b.npz"):
+        refused(tmp_path / ("a" * 300 + end), Status.UNREADABLE, "cannot be opened")
     os.symlink(tmp_path / "loop", tmp_path / "loop")
     refused(tmp_path / "loop", Status.UNREADABLE, "cannot be opened")
 

@@ -148,6 +148,25 @@ def test_an_empty_file_in_a_row(tmp_path):
     assert refused(shard / "00000000").reason == "npz is empty in this row"
 
 
+def test_keys_that_lead_elsewhere_are_names(tmp_path, clips):
+    """Beside the file that they would be, were they unpacked."""
+    io_files.save(tmp_path / "walk.npz", io_files.amass(clips[4]))
+    keys = ["../walk.npz", "walk.npz", "a", "b", "c"]
+    shard = write(tmp_path / "shard.parquet", {**array_columns(clips), "__key__": keys})
+    assert find_motion_files(tmp_path) == [*(shard / key for key in keys), tmp_path / "walk.npz"]
+    assert load_motion(shard / "../walk.npz").n_frames == 9
+
+
+@pytest.mark.parametrize("name", ["poses", "__key__"])
+def test_two_columns_of_one_name_are_refused(tmp_path, clips, name):
+    columns = array_columns(clips)
+    names, arrays = [*columns, name], [*columns.values(), columns[name]]
+    shard = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array(x) for x in arrays], names), shard)
+    assert find_motion_files(shard) == [shard]
+    assert refused(shard).reason == f"several columns are called {name}; one was wanted"
+
+
 @pytest.mark.parametrize("kind", ["text", "cut", "garbled"])
 def test_damaged_files_are_reported(shard, tmp_path, kind):
     data = bytearray(shard.read_bytes())

@@ -14,6 +14,9 @@ MAX_MEMBER_BYTES = 128 * 2**20
 be scored (32768 frames) are 43 MB. A deflated bomb grows a thousandfold, so that the size of the
 file itself bounds nothing."""
 
+ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
+"""How an archive begins: with its first member, or, where it has none, with its directory."""
+
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,

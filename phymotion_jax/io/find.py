@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from phymotion_jax.errors import MotionError
-from phymotion_jax.io.parquet import SUFFIX as PARQUET
-from phymotion_jax.io.parquet import holds_motion, is_parquet, parquet_rows
-from phymotion_jax.io.tar import SUFFIX as TAR
-from phymotion_jax.io.tar import is_tar, tar_members
+from phymotion_jax.io.archive import ZIP_MAGICS
+from phymotion_jax.io.parquet import holds_motion, parquet_rows
+from phymotion_jax.io.shards import PARQUET, TAR, is_parquet, is_tar, split_shard
+from phymotion_jax.io.tar import tar_members
 
 _SUFFIXES = (".npz", ".pt", ".pth", ".pkl")
-_ZIP_MAGIC = b"PK"
+_TARS = (TAR, ".tar.gz", ".tgz")
+"""The last two are not read, and are told of: WebDataset's shards may be compressed."""
 
 AnyPath = str | os.PathLike[str]
 
@@ -27,24 +28,35 @@ def find_motion_files(paths: AnyPath | Iterable[AnyPath]) -> list[Path]:
 
     Of tar files, named or found by their ending .tar, the members with those endings are listed, as
     ``shard.tar/name``; of Parquet files every row, as ``shard.parquet/key``. One that is damaged
-    stands in the list itself. In folders, Parquet files whose rows are no clips, as tables of
-    scores, are passed over.
+    or compressed stands in the list itself, after the members before the damage. In folders,
+    Parquet files whose rows are no clips, as tables of scores, are passed over.
     """
-    found: dict[str, Path] = {}
+    found: dict[tuple[str, str], Path] = {}
     given = [paths] if isinstance(paths, str | os.PathLike) else paths
     for path in map(Path, given):
-        for file in sorted(_search(path)) if path.is_dir() else [path]:
+        for file in sorted(_search(path)) if os.path.isdir(path) else [path]:
             for clip in _clips(file):
-                found.setdefault(os.path.realpath(clip), clip)
+                found.setdefault(_identity(clip), clip)
     return list(found.values())
+
+
+def _identity(clip: Path) -> tuple[str, str]:
+    """What is listed once: a real file, or one name in it. As a path, a member called ``../a.npz``
+    would be the file beside the shard."""
+    file, name = split_shard(clip) or (clip, "")
+    try:
+        return os.path.realpath(file), name
+    except ValueError:  # a NUL in the path
+        return os.path.abspath(file), name
 
 
 def _clips(file: Path) -> list[Path]:
     """What a file holds: itself, where it is no shard or a damaged one."""
     try:
         if is_tar(file):
-            names = tar_members(file)
-            return [file / name for name in names if Path(name).suffix.lower() in _SUFFIXES]
+            names, damage = tar_members(file)
+            clips = [file / name for name in names if Path(name).suffix.lower() in _SUFFIXES]
+            return [*clips, file] if damage else clips
         if is_parquet(file):
             return [file / name for name in parquet_rows(file)]
     except MotionError:
@@ -73,7 +85,7 @@ def _search(top: Path) -> Iterator[Path]:
 
 
 def _may_be_motion(path: Path) -> bool:
-    if path.suffix.lower() in (*_SUFFIXES, TAR):
+    if path.name.lower().endswith((*_SUFFIXES, *_TARS)):
         return True
     if path.suffix.lower() == PARQUET:
         return is_parquet(path) and holds_motion(path)
@@ -81,6 +93,6 @@ def _may_be_motion(path: Path) -> bool:
         if not path.is_file():  # a pipe would block for ever
             return False
         with path.open("rb") as file:
-            return file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+            return file.read(4).startswith(ZIP_MAGICS)
     except OSError:
         return False

@@ -8,19 +8,24 @@ from pathlib import Path
 import numpy as np
 
 from phymotion_jax.errors import MotionError, Status, UnknownNameError
-from phymotion_jax.io.archive import open_zip
+from phymotion_jax.io.archive import ZIP_MAGICS, open_zip
 from phymotion_jax.io.arrays import FPS_NAMES, read_arrays
 from phymotion_jax.io.gvhmr import read_gvhmr
 from phymotion_jax.io.npz import Npz, is_npz
-from phymotion_jax.io.parquet import ParquetRow, is_parquet, parquet_rows, read_from_parquet
+from phymotion_jax.io.parquet import ParquetRow, parquet_itself, read_from_parquet
 from phymotion_jax.io.raw import KNOWN_KINDS, RawClip, listed
-from phymotion_jax.io.tar import read_from_tar
+from phymotion_jax.io.shards import (
+    cannot_be_opened,
+    compression_of,
+    is_parquet,
+    is_tar,
+    split_shard,
+)
+from phymotion_jax.io.tar import read_from_tar, tar_itself
 from phymotion_jax.io.torch_zip import is_torch_zip
 from phymotion_jax.motion import Motion
-from phymotion_jax.world import UpAxis
+from phymotion_jax.world import UP_AXES, UpAxis
 
-_UP_AXES = ("y", "z")
-_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _OLD_TORCH_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """torch.serialization's MAGIC_NUMBER as a pickle of protocol 2."""
 _PICKLE_PROTOCOLS = range(2, 6)
@@ -51,8 +56,8 @@ def load_motion(
         is the same line without it.
       UnknownNameError: if `up` is no axis.
     """
-    if up is not None and up not in _UP_AXES:
-        raise UnknownNameError("up axis", up, _UP_AXES)
+    if up is not None and up not in UP_AXES:
+        raise UnknownNameError("up axis", up, UP_AXES)
     path = Path(path)
     try:
         raw = _read(path, need_fps=fps is None, need_mass=mass_kg is None)
@@ -90,23 +95,29 @@ def _motion(
 
 
 def _read(path: Path, *, need_fps: bool, need_mass: bool) -> RawClip:
-    data = read_from_parquet(path)
-    if isinstance(data, ParquetRow):
-        return read_arrays(data, kind="parquet", need_fps=need_fps, need_mass=need_mass)
-    if is_parquet(path):
-        rows = f"{len(parquet_rows(path))} rows"
-        raise MotionError(
-            Status.UNREADABLE, f"a Parquet file of {rows}; one clip was wanted, as {path.name}/key"
-        )
-    member = read_from_tar(path) if data is None else data
-    _require_zip(_first_bytes(path) if member is None else member[: len(_OLD_TORCH_MAGIC)])
-    with open_zip(path if member is None else io.BytesIO(member)) as archive:
+    found = _inside(path)
+    if isinstance(found, ParquetRow):
+        return read_arrays(found, kind="parquet", need_fps=need_fps, need_mass=need_mass)
+    _require_zip(_first_bytes(path) if found is None else found[: len(_OLD_TORCH_MAGIC)])
+    with open_zip(path if found is None else io.BytesIO(found)) as archive:
         if is_torch_zip(archive):
             return read_gvhmr(archive)
         if is_npz(archive):
             return read_arrays(Npz(archive), kind="npz", need_fps=need_fps, need_mass=need_mass)
         members = listed(archive.namelist())
         raise MotionError(Status.UNREADABLE, f"a zip archive of {members}; {KNOWN_KINDS}")
+
+
+def _inside(path: Path) -> ParquetRow | bytes | None:
+    """The row or the member that a path leads to; None where it is a file by itself."""
+    shard = split_shard(path)
+    if shard:
+        return read_from_tar(*shard) if is_tar(shard[0]) else read_from_parquet(*shard)
+    if is_parquet(path):
+        raise parquet_itself(path)
+    if is_tar(path) and not _first_bytes(path).startswith(ZIP_MAGICS):
+        raise tar_itself(path)
+    return None
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -118,8 +129,7 @@ def _first_bytes(path: Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # a NUL in the path
         raise MotionError(Status.MISSING, "there is no such file") from error
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise MotionError(Status.UNREADABLE, f"it cannot be opened ({reason})") from error
+        raise MotionError(Status.UNREADABLE, cannot_be_opened(error)) from error
     if stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK):
         raise MotionError(Status.UNREADABLE, "it is a folder that may not be read")
     what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
@@ -127,8 +137,10 @@ def _first_bytes(path: Path) -> bytes:
 
 
 def _require_zip(head: bytes) -> None:
-    if head.startswith(_ZIP_MAGICS):
+    if head.startswith(ZIP_MAGICS):
         return
+    if compressed := compression_of(head):
+        raise MotionError(Status.UNREADABLE, compressed)
     if head == _OLD_TORCH_MAGIC:
         raise MotionError(
             Status.UNREADABLE,

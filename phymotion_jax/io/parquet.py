@@ -5,14 +5,13 @@ as nested lists of numbers, or one column of bytes with a whole motion file (bin
 ``{bytes, path}`` of Hugging Face's `datasets`).
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +21,7 @@ import pyarrow.parquet as pq
 from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.io.arrays import KNOWN_NAMES
 from phymotion_jax.io.raw import listed
-
-SUFFIX = ".parquet"
+from phymotion_jax.io.shards import name_in_shard, version_of
 
 KEY_NAMES = ("__key__", "key", "name", "id")
 """Columns that may call a row by a name; the first one there counts."""
@@ -51,11 +49,6 @@ class ParquetRow:
         return _numbers(name, self._columns[name])
 
 
-def is_parquet(path: Path) -> bool:
-    """Whether it is called a Parquet file, and is a file."""
-    return path.suffix.lower() == SUFFIX and path.is_file()
-
-
 def holds_motion(path: Path) -> bool:
     """Whether rows may be clips, and not scores say; a damaged file may hold anything."""
     try:
@@ -70,26 +63,30 @@ def parquet_rows(path: Path) -> list[str]:
     Raises:
       MotionError: where it is damaged, or its rows are no clips.
     """
-    return list(_index(path, *_version(path)).rows)
+    return list(_index(path, *version_of(path)).rows)
 
 
-def read_from_parquet(path: Path) -> ParquetRow | bytes | None:
-    """The row ``shard.parquet/key``, or the file in it; None where the path is not of that kind.
+def parquet_itself(path: Path) -> MotionError:
+    """Why a Parquet file itself cannot be loaded."""
+    rows = f"{len(parquet_rows(path))} rows"
+    return MotionError(
+        Status.UNREADABLE, f"a Parquet file of {rows}; one clip was wanted, as {path.name}/key"
+    )
+
+
+def read_from_parquet(path: Path, key: str) -> ParquetRow | bytes:
+    """One row, or the file in it.
 
     Raises:
       MotionError: where there is no such row, or it cannot be read.
     """
-    folders = [p for p in path.parents if p.suffix.lower() == SUFFIX]
-    shard = next((p for p in folders if p.is_file()), None)
-    if shard is None:
-        return None
-    version, key = _version(shard), path.relative_to(shard).as_posix()
-    index = _index(shard, *version)
+    version = version_of(path)
+    index = _index(path, *version)
     if key not in index.rows:
         raise MotionError(Status.MISSING, "there is no such row in the Parquet file")
     group = int(np.searchsorted(index.starts, index.rows[key], side="right")) - 1
     with _one_at_a_time:  # the others find the group there
-        table = _row_group(shard, *version, group)
+        table = _row_group(path, *version, group)
     row = {c: table[c][index.rows[key] - index.starts[group]] for c in table.column_names}
     return ParquetRow(row) if index.is_arrays else _file_of(row)
 
@@ -106,12 +103,6 @@ class _Index(NamedTuple):
 _one_at_a_time = Lock()
 
 
-def _version(path: Path) -> tuple[int, int]:
-    """Changes when the file does, so that nothing read from it outlives it."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
 @lru_cache(maxsize=64)
 def _index(path: Path, size: int, changed: int) -> _Index:
     del size, changed
@@ -124,10 +115,20 @@ def _index(path: Path, size: int, changed: int) -> _Index:
                 Status.UNREADABLE,
                 f"its columns are {listed(schema.names)}; clips were wanted: {wanted}",
             )
+        _require_one_each(schema.names, {*columns, *KEY_NAMES})
         counts = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
         starts = tuple(int(x) for x in np.cumsum([0, *counts])[:-1])
         rows = {name: row for row, name in enumerate(_names(file, metadata.num_rows))}
     return _Index(columns, bool(_POSE_NAMES & set(columns)), starts, rows)
+
+
+def _require_one_each(names: list[str], used: set[str]) -> None:
+    """Refuse columns of one name: which of them is the clip's?"""
+    twice = [name for name, times in Counter(names).items() if times > 1 and name in used]
+    if twice:
+        raise MotionError(
+            Status.UNREADABLE, f"several columns are called {listed(twice)}; one was wanted"
+        )
 
 
 @contextmanager
@@ -164,17 +165,14 @@ def _names(file: pq.ParquetFile, n_rows: int) -> list[str]:
     column = next((name for name in KEY_NAMES if name in file.schema_arrow.names), None)
     if column is None:
         return numbers
-    keys = [_as_path(x) for x in file.read([column])[column].to_pylist()]
+    values = file.read([column])[column].to_pylist()
+    keys = [name_in_shard("" if x is None else str(x)) for x in values]
     times = Counter(keys)
     taken = {"", "."} | set(numbers)
     return [
         key if times[key] == 1 and key not in taken else number
         for key, number in zip(keys, numbers, strict=True)
     ]
-
-
-def _as_path(key: Any) -> str:
-    return "" if key is None else os.path.normpath(str(key).replace("\0", "")).lstrip("/")
 
 
 @lru_cache(maxsize=2)

@@ -1,84 +1,146 @@
 """Clips in tar files, as WebDataset lays them out: read where they lie, nothing is unpacked."""
 
-import os
+import io
 import tarfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from phymotion_jax.errors import MotionError, Status
+from phymotion_jax.io.raw import listed
+from phymotion_jax.io.shards import cannot_be_opened, compression_of, name_in_shard, version_of
 
-SUFFIX = ".tar"
+MAX_FILE_BYTES = 512 * 2**20
+"""Of a motion file, which is held whole: beside the clip, whose arrays `archive.MAX_MEMBER_BYTES`
+bounds, there may be AMASS's markers or all that GVHMR's network gave."""
 
-MAX_MEMBER_BYTES = 512 * 2**20
-"""The longest clip that can be scored takes 43 MB in float64."""
+_MAX_HEADER_BYTES = 2**20
+"""Of a member's header, names and other records included; they take a few kB."""
 
-_Place = tuple[int, int] | None
-"""Where a member's bytes begin and how many they are; None for a link or a device."""
-
-
-def is_tar(path: Path) -> bool:
-    """Whether it is called a tar file, and is a file."""
-    return path.suffix.lower() == SUFFIX and path.is_file()
+_Place = tuple[int, int] | str
+"""Where a member's bytes begin and how many they are; or why they are not read."""
 
 
-def tar_members(path: Path) -> list[str]:
-    """Names of its members, folders left out, in order.
+def tar_members(path: Path) -> tuple[list[str], str]:
+    """Names of its members, folders left out, in order; and what is wrong with the file, if
+    anything is: then these are the members before that.
 
-    Raises:
-      MotionError: where it is no tar file, or ends before its end.
+    Members of one name, as ``tar --append`` leaves them, have their numbers for folders:
+    ``00000003/name``.
     """
-    places, damage = _index(path, *_version(path))
-    if damage:
-        raise MotionError(Status.UNREADABLE, damage)
-    return list(places)
+    places, damage = _index(path, *version_of(path))
+    return list(places), damage
 
 
-def read_from_tar(path: Path) -> bytes | None:
-    """Bytes of ``shard.tar/name``; None where no part of the path is a tar file.
+def tar_itself(path: Path) -> MotionError:
+    """Why a tar file itself cannot be loaded."""
+    names, damage = tar_members(path)
+    many = f"a tar file of {len(names)} members; one clip was wanted, as {path.name}/name"
+    return MotionError(Status.UNREADABLE, damage or many)
+
+
+def read_from_tar(path: Path, name: str) -> bytes:
+    """Bytes of one member.
 
     Raises:
       MotionError: where there is no such member, or its bytes are not all there.
     """
-    folders = [p for p in path.parents if p.suffix.lower() == SUFFIX]
-    tar = next((p for p in folders if p.is_file()), None)
-    if tar is None:
-        return None
-    name = path.relative_to(tar).as_posix()
-    places, damage = _index(tar, *_version(tar))
+    places, damage = _index(path, *version_of(path))
     if name not in places:
-        raise MotionError(Status.MISSING, damage or "there is no such member in the tar file")
+        raise _missing(name, places, damage)
     place = places[name]
-    if place is None:
-        raise MotionError(Status.UNREADABLE, "it is a link or a device, a motion file was wanted")
-    start, size = place
-    if size > MAX_MEMBER_BYTES:
-        limit = f"at most {MAX_MEMBER_BYTES / 1e6:.0f} MB were wanted"
+    if isinstance(place, str):
+        raise MotionError(Status.UNREADABLE, place)
+    return _bytes_at(path, *place)
+
+
+def _missing(name: str, places: dict[str, _Place], damage: str) -> MotionError:
+    if damage:
+        return MotionError(Status.UNREADABLE, damage)
+    several = [each for each in places if each.partition("/")[2] == name]
+    if several:
+        return MotionError(Status.MISSING, f"several members are called so: {listed(several)}")
+    return MotionError(Status.MISSING, "there is no such member in the tar file")
+
+
+def _bytes_at(path: Path, start: int, size: int) -> bytes:
+    if size > MAX_FILE_BYTES:
+        limit = f"at most {MAX_FILE_BYTES / 1e6:.0f} MB were wanted"
         raise MotionError(Status.UNREADABLE, f"it has {size / 1e6:.0f} MB, {limit}")
-    with tar.open("rb") as file:
-        file.seek(start)
-        data = file.read(size)
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read(size)
+    except OSError as error:
+        raise MotionError(Status.UNREADABLE, cannot_be_opened(error)) from error
     if len(data) != size:
         raise MotionError(Status.UNREADABLE, f"it ends after {len(data)} of {size} bytes")
     return data
-
-
-def _version(path: Path) -> tuple[int, int]:
-    """Changes when the file does, so that no index outlives it."""
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
 
 
 @lru_cache(maxsize=64)
 def _index(path: Path, size: int, changed: int) -> tuple[dict[str, _Place], str]:
     """Places of the members, and what is wrong with the file."""
     del size, changed
-    places: dict[str, _Place] = {}
+    names: list[str] = []
+    places: list[_Place] = []
+    damage = ""
     try:
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                if not member.isdir():
-                    place = (member.offset_data, member.size) if member.isreg() else None
-                    places[os.path.normpath(member.name).lstrip("/")] = place
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        return places, f"a damaged or compressed tar file ({error}); a plain one was wanted"
-    return places, ""
+        with _Headers(path) as file:
+            damage = compression_of(file.read(8))
+            for member in () if damage else _members(file):
+                names.append(name_in_shard(member.name))
+                places.append(_place_of(member))
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+        damage = f"a damaged tar file ({' '.join(ascii(str(error))[1:-1].split())[:100]})"
+    except OSError as error:
+        damage = cannot_be_opened(error)
+    return dict(zip(_each_its_own(names), places, strict=True)), damage
+
+
+class _Headers(io.FileIO):
+    """A file of which headers alone are read: a size in one that lies reads neither all of a long
+    file (negative sizes) nor asks for memory that is not there."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return super().read(size) or b""
+
+
+def _members(file: _Headers) -> Iterator[tarfile.TarInfo]:
+    """All but folders.
+
+    Raises:
+      ReadError: at damage, of which `tarfile` passes over the most: there it stops, as at the end.
+    """
+    file.seek(0)
+    with tarfile.open(fileobj=file, mode="r:") as tar:
+        at = -1
+        for member in tar:
+            if member.size < 0 or member.offset <= at:  # would be read for ever
+                raise tarfile.ReadError(f"a member of {member.size} bytes")
+            at = member.offset
+            if not member.isdir():
+                yield member
+        file.seek(tar.offset)
+        rest = file.read(_MAX_HEADER_BYTES)
+    if len(rest) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError(f"cut at byte {tar.offset + len(rest)}: it lacks its end")
+    if rest.strip(b"\0"):
+        raise tarfile.ReadError(f"from byte {tar.offset} on neither members nor an end")
+
+
+def _place_of(member: tarfile.TarInfo) -> _Place:
+    if member.issparse():
+        return "it is stored with holes; tar without --sparse was wanted"
+    if not member.isreg():
+        return "it is a link or a device, a motion file was wanted"
+    return member.offset_data, member.size
+
+
+def _each_its_own(names: Sequence[str]) -> list[str]:
+    times, numbered = Counter(names), [f"{k:08d}/{name}" for k, name in enumerate(names)]
+    own = [n if times[n] == 1 else k for n, k in zip(names, numbered, strict=True)]
+    return own if len(set(own)) == len(own) else numbered
