@@ -72,8 +72,9 @@ class Score(Options):
     """Files, tar files of them, Parquet files with a clip a row, and folders that are searched for
     all of these."""
     output: Annotated[str | None, _optional("FILE", aliases=["-o"])] = None
-    """Table to write: .parquet, .csv or .jsonl; - for JSON lines on stdout. A name without such an
-    ending is a folder of Parquet parts; after an interruption the same command goes on there."""
+    """Table to write: .parquet, .csv or .jsonl; - for JSON lines on stdout. A name with a / at its
+    end, or without any ending, is a folder of Parquet parts; after an interruption the same command
+    goes on there."""
     frames_per_batch: Annotated[int | None, _optional("N")] = None
     """Padded frames scored at once. Fewer take less memory."""
     clips_per_part: Annotated[int | None, _optional("N")] = None

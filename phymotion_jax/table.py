@@ -271,11 +271,11 @@ _SINKS: dict[str, Callable[[BinaryIO, pa.Schema], _Sink]] = {
 
 def _sink_of(target: str) -> Callable[[BinaryIO, pa.Schema], _Sink]:
     path = Path(target)
-    if path.suffix not in _SINKS:
+    if path.suffix.lower() not in _SINKS:
         raise OutputError(
-            f"cannot tell the format of {target!r} from its ending; "
-            f"use {', '.join(_SINKS)}, or - for JSON lines on stdout"
+            f"cannot tell the format of {target!r} from its ending; use {', '.join(_SINKS)}, or - "
+            "for JSON lines on stdout; the name of a folder of parts ends with /"
         )
     if path.is_dir():
         raise OutputError(f"cannot write {target}: there is a folder of that name")
-    return _SINKS[path.suffix]
+    return _SINKS[path.suffix.lower()]

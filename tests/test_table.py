@@ -36,9 +36,9 @@ def write(target, rows):
 
 
 def read(path):
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         return pq.read_table(path)
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         types = dict(zip(SCHEMA.names, SCHEMA.types, strict=True))
         options = pa_csv.ConvertOptions(
             column_types=types, strings_can_be_null=True, quoted_strings_can_be_null=False
@@ -117,7 +117,7 @@ def test_not_a_number_is_null(rng):
     assert [row["activity"] for row in rows] == [None, None]
 
 
-@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl", "Parquet", "CSV"])
 def test_round_trip(tmp_path, rows, ending):
     path = tmp_path / f"scores.{ending}"
     write(path, rows)
@@ -176,10 +176,13 @@ def test_finished_table_replaces_the_old_one(tmp_path, rows):
     assert read(target).to_pylist() == whole(rows[:1])
 
 
-@pytest.mark.parametrize("name", ["scores", "scores.xlsx", "scores.parquet.gz", ".parquet"])
+@pytest.mark.parametrize(
+    "name", ["scores", "scores.xlsx", "scores.parquet.gz", ".parquet", "run.v2"]
+)
 def test_unknown_ending(tmp_path, name):
+    told = r"\.parquet, \.csv, \.jsonl, or - for .* ends with /"
     with (
-        pytest.raises(table.OutputError, match=r"\.parquet, \.csv, \.jsonl, or - for"),
+        pytest.raises(table.OutputError, match=told),
         table.open_table(str(tmp_path / name), SCHEMA),
     ):
         pass
