@@ -20,7 +20,7 @@ from phymotion_jax.dataset import (
     score_parts,
     unfinished_parts,
 )
-from phymotion_jax.errors import MotionError, PhyMotionError, Status
+from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.explain import explain
 from phymotion_jax.from_options import files_of, loader_of, scorer_of
 from phymotion_jax.motion import MotionBatch
@@ -37,7 +37,7 @@ from phymotion_jax.options import (
 )
 from phymotion_jax.scorer import Scorer
 from phymotion_jax.summary import MAX_CLIPS_SHOWN, print_summary, progress
-from phymotion_jax.table import Row, Tally, open_table, partial_path, schema_of
+from phymotion_jax.table import OutputError, Row, Tally, open_table, partial_path, schema_of
 
 
 def run(command: Score | Explain | ConvertBody | Bench) -> int:
@@ -58,14 +58,18 @@ def run_score(command: Score) -> int:
     give_back_after_compiling()
     paths, scorer = files_of(command.paths), scorer_of(command)
     tally, clock = Tally(MAX_CLIPS_SHOWN), Clock()
+    where = _where_rows_are(command)  # before one of them is there
     try:
         with ExitStack() as stack:
             to = _to_folder if command.folder else _to_table
             for row in to(command, paths, scorer, clock, stack):
                 tally.add(row)
-    except (KeyboardInterrupt, PhyMotionError):
+    except (BrokenPipeError, OutputError):  # which rows were written is not known
+        raise
+    except (Exception, KeyboardInterrupt):
         if tally.n_rows:
-            _tell_what_is_left(tally.n_rows, _clips_asked_for(command, paths), command)
+            count = f"{tally.n_rows} of {_clips_asked_for(command, paths)} clips"
+            say(f"stopped early; the rows of {count} {where}")
         raise
     print_summary(tally, clock, command.output, scorer.preset)
     return SOME_FAILED if tally.failures else DONE
@@ -154,11 +158,12 @@ def run_convert_body(command: ConvertBody) -> int:
     return DONE
 
 
-def _tell_what_is_left(n_rows: int, n_paths: int, command: Score) -> None:
-    output = command.output
-    where = f"are in {partial_path(output)}" if output else "were not kept; -o keeps them"
-    if output == "-":
-        where = "were written"
+def _where_rows_are(command: Score) -> str:
+    """What to say of them where a run stops early."""
+    if not command.output:
+        return "were not kept; -o keeps them"
+    if command.output == "-":
+        return "were written"
     if command.folder:
-        where = f"are in {command.folder}; the same command goes on from there"
-    say(f"stopped early; the rows of {n_rows} of {n_paths} clips {where}")
+        return f"are in {command.folder}; the same command goes on from there"
+    return f"are in {partial_path(command.output)}"

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -155,8 +155,9 @@ class Bench:
     runs: Annotated[int, arg(metavar="N")] = 10
     """Timed runs of each."""
     scored: Annotated[tuple[int, ...], _optional("N ...")] = ()
-    """Also score so many clips from the host's memory, a call of --clips after the other, and tell
-    the peak of memory after each: whether it grows."""
+    """Also score so many clips from the host's memory, by each case that is a whole score, and tell
+    the peak of memory after each number: whether it grows. A call of the largest --clips after the
+    other, over the first of --devices."""
     output: Annotated[Path | None, _optional("FILE", aliases=["-o"])] = None
     """Write the results here too, as JSON."""
     plot: Annotated[Path | None, _optional("FILE")] = None
@@ -168,9 +169,15 @@ class Bench:
 
     def check(self) -> None:
         """Refuse what cannot be timed, before anything slow happens."""
+        self._check_read()
+        for flag in ("clips", "frames", "devices"):
+            if not getattr(self, flag):
+                raise UsageError(f"--{flag} is empty; a number or several were wanted")
         for flag in ("clips", "frames", "devices", "scored"):
             for number in getattr(self, flag):
                 _require_positive(f"--{flag}", number)
+        if self.scored and len(self.frames) > 1:
+            raise UsageError("--scored takes calls of one length; one of --frames was wanted")
         if self.runs < 2:
             raise UsageError(f"--runs is {self.runs}; 2 or more were wanted, for a spread")
         for clips in self.clips:
@@ -179,6 +186,14 @@ class Bench:
                     raise UsageError(
                         f"--clips {clips} cannot be spread evenly over --devices {devices}"
                     )
+
+    def _check_read(self) -> None:
+        """Earlier results are what they are."""
+        free = ("read", "output", "plot")
+        asked = (f.name for f in fields(self) if getattr(self, f.name) != f.default)
+        other = next((name for name in asked if name not in free), None)
+        if self.read and other:
+            raise UsageError(f"--read measures nothing, and --{other} is about that; leave one out")
 
 
 def say(text: str) -> None:

@@ -6,8 +6,9 @@ import sys
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import chain, count
 from pathlib import Path
 from statistics import fmean, median
 from typing import BinaryIO, Protocol
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from phymotion_jax.body.skeleton import BODY_NAMES
 from phymotion_jax.errors import PhyMotionError, Status
 from phymotion_jax.motion import Motion
+from phymotion_jax.options import discard_stdout
 from phymotion_jax.presets import AXIS_NAMES, Preset
 from phymotion_jax.report import Report
 
@@ -104,44 +106,35 @@ def open_table(target: str, schema: pa.Schema) -> Iterator[Callable[[Row], None]
     """Open a table and give the function that adds a row to it.
 
     The rows go to `partial_path` first, which takes the table's name when all of them are there. An
-    error or an interruption leaves what was written, if any, under that name as a readable table.
+    error or an interruption leaves what was written, if any, under that name as a readable table; a
+    full disk leaves what there was room for.
 
     Args:
       target: a file whose ending names the format, or "-" for JSON lines on stdout.
       schema: its columns, from `schema_of`.
 
     Raises:
-      OutputError: the ending is unknown or nothing can be written there; before any row.
+      OutputError: the ending is unknown, or nothing, or not all, can be written there.
+      BrokenPipeError: nobody reads stdout any longer.
     """
     if target == "-":
-        yield _JsonLines(sys.stdout.buffer, schema).write
+        yield _stdout(schema)
         return
-    sink = _sink_of(target)
-    partial = partial_path(target)
+    table = _NewTable(target, schema)
     try:
-        file = partial.open("wb")
-    except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror}") from error
-    n_rows = 0
-
-    def add(row: Row) -> None:
-        nonlocal n_rows
-        rows.write(row)
-        n_rows += 1
-
-    try:
-        with file, closing(sink(file, schema)) as rows:
-            yield add
-        partial.replace(target)
-    finally:
-        if not n_rows:
-            partial.unlink(missing_ok=True)
+        yield table.add
+    except BaseException:
+        table.leave()
+        raise
+    table.finish()
 
 
 def partial_path(target: str) -> Path:
-    """Where the rows of an unfinished table are."""
+    """Where the rows of an unfinished table go next: what an earlier run has left there stays."""
     path = Path(target)
-    return path.with_name(f"{path.stem}.partial{path.suffix}")
+    numbers = chain([""], (f".{number}" for number in count(2)))
+    files = (path.with_name(f"{path.stem}.partial{n}{path.suffix}") for n in numbers)
+    return next(file for file in files if not file.exists())
 
 
 class Tally:
@@ -267,6 +260,68 @@ _SINKS: dict[str, Callable[[BinaryIO, pa.Schema], _Sink]] = {
     ".csv": lambda file, schema: _Arrow(pa_csv.CSVWriter(file, schema), schema),
     ".jsonl": _JsonLines,
 }
+
+
+class _NewTable:
+    """A table under another name, until all of it is there."""
+
+    def __init__(self, target: str, schema: pa.Schema):
+        self._target, self._n_rows = target, 0
+        sink, self._partial = _sink_of(target), partial_path(target)
+        with _blaming(target):
+            self._file = self._partial.open("xb")  # never another run's
+            self._rows = sink(self._file, schema)
+
+    def add(self, row: Row) -> None:
+        with _blaming(self._target):
+            self._rows.write(row)
+        self._n_rows += 1
+
+    def finish(self) -> None:
+        try:
+            with _blaming(self._target):
+                self._close()
+                self._partial.replace(self._target)
+        except OutputError:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """As much of it as can be, after an error, which is the one to be told."""
+        with suppress(OSError, pa.ArrowException):
+            self._close()
+        if not self._n_rows:
+            self._partial.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        if not self._file.closed:
+            with self._file:
+                self._rows.close()
+
+
+def _stdout(schema: pa.Schema) -> Callable[[Row], None]:
+    rows = _JsonLines(sys.stdout.buffer, schema)
+
+    def add(row: Row) -> None:
+        try:
+            with _blaming("stdout"):
+                rows.write(row)
+        except OutputError:
+            discard_stdout()
+            raise
+
+    return add
+
+
+@contextmanager
+def _blaming(target: str) -> Iterator[None]:
+    """What the system refuses is a table that cannot be written; a reader that left is no error."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
 
 
 def _sink_of(target: str) -> Callable[[BinaryIO, pa.Schema], _Sink]:

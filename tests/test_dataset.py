@@ -8,6 +8,7 @@ from fakes import CountingLoader, FakeScorer, make_motion
 
 from phymotion_jax.checks import BUCKETS
 from phymotion_jax.dataset import Clock, DeviceMemoryError, Step, batches, clock, score_files
+from phymotion_jax.report import Report
 
 SHORT, LONG = BUCKETS[0], BUCKETS[1]
 
@@ -139,19 +140,48 @@ def test_steps_tell_of_every_clip():
     assert {step.seconds > 0 for step in steps if step.compiled} == {True}
 
 
-def test_interruption_loses_no_scored_row():
-    """Eight short clips are done and wait for the long one before them, when Ctrl-C comes."""
+OUT_OF_MEMORY = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (KeyboardInterrupt(), KeyboardInterrupt),
+        (OUT_OF_MEMORY, DeviceMemoryError),
+        (RuntimeError("a fault"), RuntimeError),
+    ],
+    ids=["interrupted", "memory", "fault"],
+)
+def test_what_stops_a_run_loses_no_scored_row(error, raised):
+    """Eight short clips are done and wait for the long one before them, when it comes."""
     scorer = FakeScorer()
 
     def interrupted(batch):
         if scorer.shapes:
-            raise KeyboardInterrupt
+            raise error
         return scorer(batch)
 
     load = CountingLoader([LONG] + [SHORT] * 9)
     given = score_files(load.paths(), interrupted, load, frames_per_batch=8 * SHORT)
     assert names(next(given) for _ in range(8)) == list(range(1, 9))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(raised):
+        next(given)
+
+
+def test_a_batch_that_fails_on_the_device_costs_its_own_rows(monkeypatch):
+    """Errors come when a batch is fetched; the one sent after it is fetched all the same."""
+
+    def fetched(report):
+        if report.activity[0] == 0.0:
+            raise OUT_OF_MEMORY
+        return real(report)
+
+    real = Report.on_host
+    monkeypatch.setattr(Report, "on_host", fetched)
+    load = CountingLoader([SHORT] * 16)
+    given = score_files(load.paths(), FakeScorer(), load, frames_per_batch=8 * SHORT)
+    assert names(next(given) for _ in range(8)) == list(range(8, 16))
+    with pytest.raises(DeviceMemoryError):
         next(given)
 
 
@@ -170,7 +200,7 @@ def test_clock(monkeypatch, n_first, n_later):
 
 def test_device_without_memory():
     def scorer(batch):
-        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+        raise OUT_OF_MEMORY
 
     with pytest.raises(DeviceMemoryError, match=r"4 clips of 128 frames .* fewer than 512"):
         run([10] * 4, scorer)

@@ -2,7 +2,11 @@
 
 import json
 import math
+import resource
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +17,7 @@ from fakes import make_motion, make_report
 
 from phymotion_jax import table
 from phymotion_jax.errors import PhyMotionError, Status
+from phymotion_jax.options import BAD_INPUT
 from phymotion_jax.presets import PAPER, REFERENCE
 
 PARTS, SCHEMA = PAPER.parts, table.schema_of(PAPER)
@@ -158,7 +163,79 @@ def test_unfinished_table_has_another_name(tmp_path, rows, ending):
         add(rows[0])
         raise KeyboardInterrupt
     assert not target.exists()
-    assert read(table.partial_path(str(target))).to_pylist() == whole(rows[:1])
+    assert read(tmp_path / f"scores.partial.{ending}").to_pylist() == whole(rows[:1])
+
+
+def test_unfinished_tables_stay_when_one_begins_anew(tmp_path, rows):
+    """A second run that ends as early, and a third that does not, cost the first's rows nothing."""
+    for n_rows in (2, 1):
+        with (
+            pytest.raises(KeyboardInterrupt),
+            table.open_table(str(tmp_path / "a.jsonl"), SCHEMA) as add,
+        ):
+            for row in rows[:n_rows]:
+                add(row)
+            raise KeyboardInterrupt
+    write(tmp_path / "a.jsonl", rows)
+    kept = {path.name: len(path.read_text().splitlines()) for path in tmp_path.iterdir()}
+    assert kept == {"a.partial.jsonl": 2, "a.partial.2.jsonl": 1, "a.jsonl": 4}
+
+
+@pytest.fixture
+def no_room():
+    """Files end after 64 KB, as on a disk that fills; `SIGXFSZ` is ignored by Python."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize("group", [1, 10_000], ids=["in_a_row", "at_close"])
+def test_disk_that_fills(tmp_path, ending, group, monkeypatch, no_room, rng):
+    monkeypatch.setattr(table, "ROWS_PER_GROUP", group)
+    names = rng.bytes(200 * 1000).hex()
+    rows = [table.empty_row(names[i : i + 400], Status.EMPTY, None) for i in range(0, 400_000, 400)]
+    with pytest.raises(table.OutputError, match=r"cannot write .*scores\.\w+: File too large"):
+        write(tmp_path / f"scores.{ending}", rows)
+    assert not (tmp_path / f"scores.{ending}").exists()
+
+
+def test_name_that_is_taken_meanwhile(tmp_path, rows):
+    target = tmp_path / "scores.jsonl"
+    with (
+        pytest.raises(table.OutputError, match=r"cannot write .*scores.jsonl: Is a directory"),
+        table.open_table(str(target), SCHEMA) as add,
+    ):
+        add(rows[0])
+        target.mkdir()
+    assert len((tmp_path / "scores.partial.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_stdout_that_is_full():
+    code = """
+import sys
+from phymotion_jax import table
+from phymotion_jax.cli import ended
+from phymotion_jax.errors import Status
+from phymotion_jax.presets import PAPER
+def run():
+    with table.open_table("-", table.schema_of(PAPER)) as add:
+        add(table.empty_row("a", Status.EMPTY, None))
+    return 0
+sys.exit(ended(run))
+"""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.stderr == "phymotion-jax: cannot write stdout: No space left on device\n"
+    assert done.returncode == BAD_INPUT
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,8 +54,8 @@ def score_files(
     `checks.BUCKETS` and one on the device, a few files loaded ahead, and `MAX_WAITING_ROWS` rows.
     Each length costs two compilations at most. Clips below 20 frames a second, which get substeps,
     have batches and compilations of their own. A file that cannot be loaded or scored is a row that
-    says why. Upon KeyboardInterrupt the rows that are done but not yet in turn come first, then the
-    exception. Rows depend on `paths` and `frames_per_batch` alone, bit by bit.
+    says why. Upon an exception, KeyboardInterrupt too, the rows that are done but not yet in turn
+    come first, then the exception. Rows depend on `paths` and `frames_per_batch` alone, bit by bit.
 
     Args:
       paths: one clip each.
@@ -89,8 +89,8 @@ def score_loaded(
             yield from run.rows_in_turn()
         run.score_all()
         yield from run.rows_in_turn()
-    except KeyboardInterrupt:
-        run.collect_all()
+    except (Exception, KeyboardInterrupt):
+        run.collect_what_can_be()
         yield from run.rows_left()
         raise
 
@@ -175,6 +175,12 @@ class _Run:
         """Wait for the device, and keep the rows that it has."""
         while self._sent:
             self._collect()
+
+    def collect_what_can_be(self) -> None:
+        """The same after an error: a batch that has one of its own is left out."""
+        while self._sent:
+            with suppress(Exception):
+                self._collect()
 
     def _score(self, bucket: _Bucket) -> None:
         """Send a bucket to the device, and meanwhile fetch what it did before."""
