@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from phymotion_jax.bench import run
 from phymotion_jax.bench.cases import CASES, known_cases, random_joints, spread, work
-from phymotion_jax.bench.results import markdown, read_results
+from phymotion_jax.bench.results import markdown, read_results, require_writable
 from phymotion_jax.bench.timing import timed
 from phymotion_jax.cli import main
 from phymotion_jax.options import BAD_INPUT, DONE, SOME_FAILED
@@ -99,7 +100,7 @@ def test_memory_against_clips(monkeypatch, tmp_path):
     seen = []
 
     class Compiled:
-        reward = np.zeros(3)
+        reward = np.zeros(4)
 
         def lower(self, batch):
             return self
@@ -107,12 +108,15 @@ def test_memory_against_clips(monkeypatch, tmp_path):
         def compile(self):
             return lambda batch: seen.append(np.asarray(batch)) or self
 
-    monkeypatch.setattr(run, "work", lambda *_: (None, (np.arange(3),)))
+    asked = []
+    monkeypatch.setattr(run, "work", lambda *a: asked.append(a) or (None, (jnp.arange(4),)))
     monkeypatch.setattr(run.jax, "jit", lambda function: Compiled())
-    command = run.Bench(clips=(3,), frames=(8,), scored=(7, 3))
+    monkeypatch.setattr(run.jax, "devices", lambda: jax.local_devices() * 2)
+    command = run.Bench(clips=(2, 4), frames=(8,), devices=(2, 1), scored=(9, 3))
     rows = list(run.many_clips("physical", command))
-    assert [r["scored"] for r in rows] == [3, 9]
-    assert [list(s) for s in seen[1:]] == [[0, 1, 2], [2, 0, 1], [1, 2, 0]]
+    assert asked == [("physical", 4, 8, jax.local_devices() * 2)]
+    assert [(r["scored"], r["devices"]) for r in rows] == [(4, 2), (12, 2)]
+    assert [list(s) for s in seen[1:]] == [[0, 1, 2, 3], [3, 0, 1, 2], [2, 3, 0, 1]]
     assert rows[0]["peak_mb"] <= rows[1]["peak_mb"]
 
 
@@ -124,6 +128,32 @@ def test_out_of_memory_is_a_row(monkeypatch, capsys):
     assert main(["bench", "--cases", "paper", "--clips", "1", "--frames", "8"]) == SOME_FAILED
     assert "| paper | 1 x 8 | 1 |" in (out := capsys.readouterr().out)
     assert "does not fit into memory" in out
+
+
+def test_out_of_memory_from_the_host_is_a_row(monkeypatch, tmp_path, capsys):
+    """In the table, in the file, and in the exit code; of a case, larger numbers are not tried."""
+
+    def full(*_):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+
+    monkeypatch.setattr(run, "_from_host", full)
+    monkeypatch.setattr(run, "_row", lambda *_: row("paper"))
+    target = tmp_path / "out.json"
+    argv = ["bench", "--cases", "paper", "--scored", "100", "10", "-o", str(target)]
+    assert main(argv) == SOME_FAILED
+    want = "| paper | 64 | 64 x 128 | 1 |  | does not fit into memory |"
+    assert want in (out := capsys.readouterr().out)
+    assert len(json.loads(target.read_text())["memory"]) == 1
+    assert main(["bench", "--read", str(target)]) == SOME_FAILED
+    assert capsys.readouterr().out == out
+
+
+def test_the_usual_cases_are_scored_from_the_host_as_far_as_they_are_scores(monkeypatch):
+    tried = []
+    monkeypatch.setattr(run, "many_clips", lambda case, _: tried.append(case) or [])
+    monkeypatch.setattr(run, "_row", lambda case, *_: row(case))
+    run.measure(run.Bench(scored=(10,)), CASES)
+    assert tried == [case for case in CASES if "dynamics" not in case and "axes" not in case]
 
 
 def test_table_tells_scaling_and_ratio():
@@ -152,6 +182,8 @@ REFUSED = {
     "no rows": ({"facts": {}}, "field 'rows' is missing"),
     "other rows": ({"facts": {}, "rows": [{"case": "x"}]}, "field 'clips' is missing; a number"),
     "text": ({"facts": {}, "rows": [row() | {"frames_per_s": "9"}]}, "is str; a number"),
+    "no memory": (results(row(), memory=3), "field 'memory' is int; a list of rows"),
+    "other memory": (results(row(), memory=[row()]), "memory[0], field 'scored' is missing"),
 }
 
 
@@ -174,12 +206,31 @@ def test_other_files_are_refused(tmp_path, capsys, content, said):
         (["--clips", "0"], "--clips is 0; a number above 0"),
         (["--read", "missing.json"], "cannot read missing.json: No such file"),
         (["--plot", "out.gif"], "cannot draw to out.gif; use .png"),
+        (["--read", "a.json", "--cases", "paper"], "--read measures nothing, and --cases is about"),
+        (["--read", "a.json", "--clips", "8"], "and --clips is about that; leave one out"),
+        (["--read", "a.json", "--scored", "8"], "and --scored is about that; leave one out"),
+        (["--scored", "8", "--frames", "64", "128"], "one of --frames was wanted"),
+        (["--scored", "8", "--cases", "dynamics, fused"], "'dynamics, fused' is none; leave one"),
+        (["--scored", "8", "--cases", "paper", "paper, two axes"], "'paper, two axes' is none"),
+        (["--devices"], "--devices is empty; a number or several were wanted"),
+        (["-o", "missing/out.json"], "cannot write missing/out.json: No such file or directory"),
+        (["-o", "/"], "cannot write /: Is a directory"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(capsys, argv, said):
+def test_what_cannot_be_done_is_one_line(capsys, monkeypatch, argv, said):
+    """Before anything is measured."""
+    monkeypatch.delattr(run, "measure")
     assert main(["bench", *argv]) == BAD_INPUT
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+def test_trying_the_output_leaves_things_as_they_were(tmp_path):
+    new, old = tmp_path / "new.json", written(tmp_path, "kept")
+    for path in (new, old):
+        require_writable(path)
+    assert not new.exists()
+    assert old.read_text() == "kept"
 
 
 def test_without_matplotlib_it_says_what_to_install(monkeypatch, tmp_path, capsys):

@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phymotion_jax.bench.results import writing
 from phymotion_jax.options import UsageError
-from phymotion_jax.table import OutputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes  # pyright: ignore[reportMissingImports]
@@ -51,7 +51,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     rows = [row for row in results["rows"] if "error" not in row]
     if not rows:
         raise UsageError("there is nothing to draw: no case has a figure")
-    panels = _panels(rows, results["memory"])
+    panels = _panels(rows, [row for row in results["memory"] if "error" not in row])
     n_cases = len(dict.fromkeys(r["case"] for r in rows))
     heights = [1.1 + 0.36 * n_cases, *(3.4 for _ in panels[1:])]
     figure = Figure(figsize=(8.0, sum(heights) + 0.6), layout="constrained")
@@ -59,10 +59,8 @@ def draw(results: dict[str, Any], path: Path) -> None:
     for panel, where in zip(panels, axes, strict=True):
         panel(where)
     figure.suptitle(_title(results["facts"]), fontsize=11)
-    try:
+    with writing(path):
         figure.savefig(path, dpi=110)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _title(facts: dict[str, str]) -> str:

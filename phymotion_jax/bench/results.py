@@ -1,13 +1,21 @@
 """Results: read back from JSON, and as tables in Markdown."""
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from phymotion_jax.options import UsageError
+from phymotion_jax.table import OutputError
 
-_NEEDED = {"case": str, "clips": int, "frames": int, "frames_per_s": (int, float)}
+_CALL = {"case": str, "clips": int, "frames": int}
+_NEEDED = {
+    "rows": _CALL | {"frames_per_s": (int, float)},
+    "memory": _CALL | {"scored": int, "peak_mb": (int, float)},
+}
+"""Fields of each kind of row; the last one is its figure, in whose place there may be an error."""
 
 _TIMES = {
     "case": "{case}",
@@ -25,6 +33,7 @@ _MEMORY = {
     "case": "{case}",
     "clips scored": "{scored:,}",
     "in calls of": "{clips} x {frames}",
+    "devices": "{devices}",
     "clips/s": "{clips_per_s:,.0f}",
     "peak MB": "{peak_mb:,.0f}",
 }
@@ -44,23 +53,45 @@ def read_results(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is no JSON: {error}") from error
     if not isinstance(results, dict) or not isinstance(results.get("facts"), dict):
         raise UsageError(f"{path}: no field 'facts'; results of `phymotion-jax bench` were wanted")
-    rows = results.get("rows")
-    if not isinstance(rows, list) or not rows:
-        raise UsageError(f"{path}: field 'rows' is {_kind(rows)}; a list of rows was wanted")
-    for i, row in enumerate(rows):
-        _check_row(path, i, row)
-    return {"memory": [], "errors": {}, "notes": ""} | results
+    results = {"memory": [], "errors": {}, "notes": ""} | results
+    for name, needed in _NEEDED.items():
+        rows = results.get(name)
+        if not isinstance(rows, list) or (name == "rows" and not rows):
+            raise UsageError(f"{path}: field {name!r} is {_kind(rows)}; a list of rows was wanted")
+        for i, row in enumerate(rows):
+            _check_row(f"{path}: {name}[{i}]", row, needed)
+    return results
 
 
-def _check_row(path: Path, i: int, row: Any) -> None:
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What goes wrong with a file of results, in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}") from error
+
+
+def require_writable(path: Path) -> None:
+    """Say at once, before anything is measured, that nothing could be written there.
+
+    Raises:
+      OutputError: with the operating system's reason.
+    """
+    was_there = os.path.lexists(path)
+    with writing(path):
+        path.open("ab").close()
+        if not was_there:
+            path.unlink()
+
+
+def _check_row(where: str, row: Any, needed: dict[str, Any]) -> None:
     if not isinstance(row, dict):
-        raise UsageError(f"{path}: rows[{i}] is {_kind(row)}; a row of fields was wanted")
-    for field, kind in _NEEDED.items():
-        if field == "frames_per_s" and "error" in row:
-            continue
+        raise UsageError(f"{where} is {_kind(row)}; a row of fields was wanted")
+    for field, kind in list(needed.items())[: -1 if "error" in row else None]:
         if not isinstance(row.get(field), kind) or isinstance(row[field], bool):
             raise UsageError(
-                f"{path}: rows[{i}], field {field!r} is {_kind(row.get(field))}; "
+                f"{where}, field {field!r} is {_kind(row.get(field))}; "
                 f"{'a name' if kind is str else 'a number'} was wanted"
             )
     row.setdefault("devices", 1)
@@ -95,7 +126,8 @@ def _cell(template: str, row: dict[str, Any]) -> str:
     try:
         return template.format(**row)
     except KeyError:
-        return row["error"] if "error" in row and "frames_per_s" in template else ""
+        figure = "frames_per_s" in template or "peak_mb" in template
+        return row["error"] if "error" in row and figure else ""
 
 
 def _over_mjx(rows: Sequence[dict[str, Any]]) -> str:
