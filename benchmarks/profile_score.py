@@ -53,7 +53,7 @@ class Options:
     """What to look at."""
 
     case: str = "physical, none"
-    """One of throughput.py's cases."""
+    """One of the cases of `phymotion-jax bench`."""
 
     clips: int = 4096
     """Clips in the call."""

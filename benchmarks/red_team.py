@@ -208,6 +208,9 @@ def plain(value: Any) -> Any:
 
 def main(options: Options) -> int:
     """Score, print, write."""
+    if options.every < 1:
+        print(f"--every is {options.every}; 1 or more was wanted", file=sys.stderr)
+        return 2
     try:
         presets = [get_preset(name) for name in options.presets]
         clips = clips_of(options.paths)

@@ -165,3 +165,10 @@ def test_rank_correlation_is_of_the_clean_clips():
 def test_noise_labels():
     rows = [{"kind": kind, "strength": "weak"} for kind in CONTROLS if kind != "freeze"]
     assert [*map(tables.noise_label, rows)] == ["position 2 mm", "rotation 0.5 deg"]
+
+
+@pytest.mark.parametrize("every", [0, -2])
+def test_every_frame_or_fewer(every, capsys):
+    """Before anything is loaded."""
+    assert red_team.main(red_team.Options(every=every)) == 2
+    assert capsys.readouterr().err == f"--every is {every}; 1 or more was wanted\n"
