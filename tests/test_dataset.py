@@ -1,5 +1,6 @@
 """Many files through one scorer: their order, their memory, their programs, their failures."""
 
+import time
 from pathlib import Path
 
 import jax
@@ -138,6 +139,41 @@ def test_steps_tell_of_every_clip():
     assert sum(step.clips for step in steps) == 60
     assert sum(step.compiled for step in steps) == 2
     assert {step.seconds > 0 for step in steps if step.compiled} == {True}
+
+
+class Instantaneous(FakeScorer):
+    """The same report for each batch of a shape."""
+
+    def __init__(self):
+        super().__init__()
+        self.made = {}
+
+    def __call__(self, batch):
+        shape = batch.mask.shape
+        if shape not in self.made:
+            self.made[shape] = super().__call__(batch)
+        return self.made[shape]
+
+
+def busy_share(load_s, device_s, monkeypatch):
+    def slow(path):
+        time.sleep(load_s)
+        return make_motion()
+
+    monkeypatch.setattr(jax, "block_until_ready", lambda _: time.sleep(device_s))
+    watch, paths = Clock(), [Path(f"{k}.npz") for k in range(24)]
+    settings = {"frames_per_batch": 4 * SHORT, "clock": watch, "workers": 1}
+    assert len(list(score_files(paths, Instantaneous(), slow, on_step=watch.add, **settings))) == 24
+    return watch.busy()
+
+
+def test_a_device_that_waits_for_files_is_not_busy(monkeypatch):
+    assert busy_share(0.02, 0.0, monkeypatch) < 0.5
+
+
+def test_a_device_that_files_wait_for_is_busy(monkeypatch):
+    """Though its calls return at once, and nobody fetches what is done."""
+    assert busy_share(0.0, 0.05, monkeypatch) > 0.5
 
 
 OUT_OF_MEMORY = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")

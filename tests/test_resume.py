@@ -46,7 +46,7 @@ class Steady(FakeScorer):
         return super().__call__(batch)
 
 
-def fill(folder, clips, *, shard=(0, 1), settings=None, pause=0.0):
+def fill(folder, clips, *, shard=(0, 1), settings=None, pause=0.0, on_step=lambda _: None):
     """What the command does: the rows that it scored."""
     plan = Plan(sorted(clips.glob("*.npz")), PER_PART, shard)
     settings = SETTINGS if settings is None else settings
@@ -55,6 +55,7 @@ def fill(folder, clips, *, shard=(0, 1), settings=None, pause=0.0):
         *(folder, plan, parts, settings, Steady(pause), load_clip),
         frames_per_batch=256,
         clock=Clock(),
+        on_step=on_step,
     )
     return list(scored)
 
@@ -107,6 +108,14 @@ def test_killed_again_and_again(whole, clips, tmp_path):
     assert kills == 3
     assert table_of(folder).equals(whole)
     assert fill(folder, clips) == []
+
+
+def test_programs_serve_all_parts(clips, tmp_path):
+    """The clock counts a compilation once, not once a part."""
+    steps = []
+    fill(tmp_path / "scores", clips, on_step=steps.append)
+    assert sum(step.clips for step in steps) == CLIPS
+    assert sum(step.compiled for step in steps) <= 3  # two short, one long: there are six parts
 
 
 def test_shards_fill_one_folder(whole, clips, tmp_path):

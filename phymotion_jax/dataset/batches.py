@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +32,21 @@ _IN_FLIGHT = 1
 
 class DeviceMemoryError(PhyMotionError, MemoryError):
     """A batch that does not fit into the device's memory."""
+
+
+class _Bucket(NamedTuple):
+    """What the clips of a batch have in common."""
+
+    length: int
+    substeps: int
+
+    @classmethod
+    def of(cls, motion: Motion) -> "_Bucket":
+        return cls(bucket_length(motion.n_frames), int(substeps_at(np.asarray(motion.fps))))
+
+
+Built = set[tuple[_Bucket, int]]
+"""Programs that there are, by what their clips have in common and how many they are."""
 
 
 def default_frames() -> int:
@@ -72,7 +88,7 @@ def score_files(
     """
     loaded = load_ahead(paths, load, clock or Clock(), workers)
     frames = frames_per_batch or default_frames()
-    return score_loaded(zip(paths, loaded, strict=True), scorer, frames, on_step)
+    return score_loaded(zip(paths, loaded, strict=True), scorer, frames, on_step, set())
 
 
 def score_loaded(
@@ -80,30 +96,25 @@ def score_loaded(
     scorer: Callable[[MotionBatch], Report],
     frames_per_batch: int,
     on_step: Callable[[Step], None],
+    built: Built,
 ) -> Generator[Row, None, None]:
-    """`score_files` of clips that are loaded, or could not be."""
-    run = _Run(scorer, frames_per_batch, on_step)
-    try:
-        for path, loaded in clips:
-            run.add(path, loaded)
+    """`score_files` of clips that are loaded, or could not be.
+
+    The sizes of batches do not depend on `built`, so that rows do not either: it says which of them
+    still take a compilation, and is added to.
+    """
+    with ThreadPoolExecutor(max_workers=1) as waiter:
+        run = _Run(scorer, frames_per_batch, on_step, built, waiter)
+        try:
+            for path, loaded in clips:
+                run.add(path, loaded)
+                yield from run.rows_in_turn()
+            run.score_all()
             yield from run.rows_in_turn()
-        run.score_all()
-        yield from run.rows_in_turn()
-    except (Exception, KeyboardInterrupt):
-        run.collect_what_can_be()
-        yield from run.rows_left()
-        raise
-
-
-class _Bucket(NamedTuple):
-    """What the clips of a batch have in common."""
-
-    length: int
-    substeps: int
-
-    @classmethod
-    def of(cls, motion: Motion) -> "_Bucket":
-        return cls(bucket_length(motion.n_frames), int(substeps_at(np.asarray(motion.fps))))
+        except (Exception, KeyboardInterrupt):
+            run.collect_what_can_be()
+            yield from run.rows_left()
+            raise
 
 
 class _Sent(NamedTuple):
@@ -116,6 +127,8 @@ class _Sent(NamedTuple):
     shape: tuple[int, int]
     compiled: bool
     start: float
+    ready: Future[float]
+    """When the device is done with it, by a thread that waits for that alone."""
 
 
 class _Run:
@@ -126,15 +139,19 @@ class _Run:
         scorer: Callable[[MotionBatch], Report],
         frames_per_batch: int,
         on_step: Callable[[Step], None],
+        built: Built,
+        waiter: Executor,
     ):
         self._scorer = scorer
+        self._built = built
+        self._waiter = waiter
         self._frames_per_batch = frames_per_batch
         self._on_step = on_step
         self._clips: dict[_Bucket, list[tuple[int, Path, Motion]]] = {}
         self._rows: dict[int, Row] = {}  # by place in the table
         self._n_added = 0
         self._n_given = 0
-        self._sizes: dict[_Bucket, set[int]] = {}  # rows of the compiled programs
+        self._sizes: dict[_Bucket, set[int]] = {}  # of the batches so far
         self._sent: deque[_Sent] = deque()
         self._ready = 0.0  # when the device was last done
 
@@ -185,41 +202,45 @@ class _Run:
     def _score(self, bucket: _Bucket) -> None:
         """Send a bucket to the device, and meanwhile fetch what it did before."""
         places, paths, motions = zip(*self._clips.pop(bucket), strict=True)
-        n_clips, compiled = self._batch_size(bucket, len(motions))
-        start, shape = time.perf_counter(), (n_clips, bucket.length * bucket.substeps)
+        n_clips = self._batch_size(bucket, len(motions))
+        compiled = (bucket, n_clips) not in self._built
+        self._built.add((bucket, n_clips))
+        shape = (n_clips, bucket.length * bucket.substeps)
         with _memory_to_blame(shape):
             batch = MotionBatch.from_motions(motions, length=bucket.length, n_clips=n_clips)
+            start = time.perf_counter()
             # A row needs no frame's own violations: they stay on the device.
             report = self._scorer(batch).replace(frames={}, links={})
-        self._sent.append(_Sent(places, paths, motions, report, shape, compiled, start))
+        ready = self._waiter.submit(_when_ready, report)
+        self._sent.append(_Sent(places, paths, motions, report, shape, compiled, start, ready))
         while len(self._sent) > _IN_FLIGHT:
             self._collect()
 
     def _collect(self) -> None:
+        ready = self._sent[0].ready.result()  # Ctrl-C meanwhile does not lose it
         sent = self._sent.popleft()
         with _memory_to_blame(sent.shape):
             report = sent.report.on_host()
-        ready = time.perf_counter()
         seconds, self._ready = ready - max(sent.start, self._ready), ready
         rows = report_rows(report, sent.paths, sent.motions)
         self._rows.update(zip(sent.places, rows, strict=True))
         self._on_step(Step(len(sent.motions), seconds, sent.compiled))
 
-    def _batch_size(self, bucket: _Bucket, n_clips: int) -> tuple[int, bool]:
-        """Rows of the batch for some clips, and whether that takes a new program.
+    def _batch_size(self, bucket: _Bucket, n_clips: int) -> int:
+        """Rows of the batch for some clips.
 
-        A compilation costs more than the padding of one batch, so that a built program that is
-        large enough is used again. A first, partial batch is not padded to a full one: three
-        files must not cost what 512 do.
+        A compilation costs more than the padding of one batch, so that a size that was used and is
+        large enough is used again: there are two of a bucket at most. A first, partial batch is not
+        padded to a full one: three files must not cost what 512 do.
         """
         sizes = self._sizes.setdefault(bucket, set())
         large_enough = [size for size in sizes if size >= n_clips]
         if large_enough:
-            return min(large_enough), False
+            return min(large_enough)
         full = self._full(bucket)
         size = full if sizes else min(full, 1 << (n_clips - 1).bit_length())
         sizes.add(size)
-        return size, True
+        return size
 
     def _full(self, bucket: _Bucket) -> int:
         return max(1, self._frames_per_batch // (bucket.length * bucket.substeps))
@@ -230,6 +251,13 @@ class _Run:
             if clips[0][0] == place:
                 self._score(bucket)
         self.collect_all()
+
+
+def _when_ready(report: Report) -> float:
+    """When the device is done with it; an error is raised where the report is fetched."""
+    with suppress(Exception):
+        jax.block_until_ready(report)
+    return time.perf_counter()
 
 
 @contextmanager

@@ -15,7 +15,8 @@ class Step:
     """Clips that now have their row."""
 
     seconds: float = 0.0
-    """Time that the device worked on nothing else; 0 for a file that did not reach it."""
+    """Time from when the device had the batch, and no other before it, until it was done with it; 0
+    for a file that did not reach it."""
 
     compiled: bool = False
     """Whether this was the first batch of its shape, so that `seconds` holds a compilation."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from phymotion_jax.dataset.batches import score_loaded
+from phymotion_jax.dataset.batches import Built, score_loaded
 from phymotion_jax.dataset.clock import Clock, Step
 from phymotion_jax.dataset.decode import Loader, load_ahead
 from phymotion_jax.dataset.parts import (
@@ -69,7 +69,9 @@ def score_parts(
     """Score some parts of a plan, and give each one's rows once they are on the disk.
 
     A part is scored in batches of its own, so that its rows are the same bit by bit whenever it is
-    scored, and by whichever shard. Files are decoded on across the ends of parts.
+    scored, and by whichever shard. Files are decoded on across the ends of parts, and programs
+    serve all of them: each length costs the compilation of a full batch and, at most, one of each
+    power of two below it, for parts that have fewer clips of that length.
 
     Args:
       folder: where they go.
@@ -92,10 +94,11 @@ def score_parts(
         save_settings(home, settings)
     loaded = load_ahead([p for part in parts for p in plan.clips(part)], load, clock, workers)
     schema: pa.Schema = schema_of(scorer.preset)  # pyright: ignore[reportFunctionMemberAccess]
+    built: Built = set()
     for part in parts:
         clips = plan.clips(part)
         here = zip(clips, islice(loaded, len(clips)), strict=True)
-        rows = list(score_loaded(here, scorer, frames_per_batch, on_step))
+        rows = list(score_loaded(here, scorer, frames_per_batch, on_step, built))
         with clock.spending("write"):
             write_part(part_path(folder, part), rows, schema, settings)
         yield from rows
