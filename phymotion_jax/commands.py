@@ -18,6 +18,7 @@ from phymotion_jax.dataset import (
     rows_there,
     score_files,
     score_parts,
+    sole_run,
     unfinished_parts,
 )
 from phymotion_jax.errors import MotionError, Status
@@ -108,6 +109,7 @@ def _to_folder(
     settings |= {"clips_per_part": plan.clips_per_part, "frames_per_batch": frames}
     names = (field.name for field in fields(Options))
     settings |= {name: getattr(command, name) for name in names}
+    stack.enter_context(sole_run(folder, plan.shard))
     parts = unfinished_parts(folder, plan, settings)
     there = sorted(set(plan.parts) - set(parts))
     if there:

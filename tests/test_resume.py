@@ -14,7 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 from fakes import FakeScorer, load_clip, write_clip
 
-from phymotion_jax.dataset import Clock, Plan, rows_there, score_parts, unfinished_parts
+from phymotion_jax.dataset import (
+    Clock,
+    Plan,
+    alone,
+    rows_there,
+    score_parts,
+    sole_run,
+    unfinished_parts,
+)
 from phymotion_jax.dataset import parts as parts_module
 from phymotion_jax.dataset.state import load_settings, state_folder
 from phymotion_jax.options import Score, UsageError, shard_of
@@ -50,14 +58,15 @@ def fill(folder, clips, *, shard=(0, 1), settings=None, pause=0.0, on_step=lambd
     """What the command does: the rows that it scored."""
     plan = Plan(sorted(clips.glob("*.npz")), PER_PART, shard)
     settings = SETTINGS if settings is None else settings
-    parts = unfinished_parts(folder, plan, settings)
-    scored = score_parts(
-        *(folder, plan, parts, settings, Steady(pause), load_clip),
-        frames_per_batch=256,
-        clock=Clock(),
-        on_step=on_step,
-    )
-    return list(scored)
+    with sole_run(folder, shard):
+        parts = unfinished_parts(folder, plan, settings)
+        scored = score_parts(
+            *(folder, plan, parts, settings, Steady(pause), load_clip),
+            frames_per_batch=256,
+            clock=Clock(),
+            on_step=on_step,
+        )
+        return list(scored)
 
 
 def table_of(folder) -> pa.Table:
@@ -107,7 +116,52 @@ def test_killed_again_and_again(whole, clips, tmp_path):
         kills += 1
     assert kills == 3
     assert table_of(folder).equals(whole)
+    assert not list(folder.glob(".part-*"))
     assert fill(folder, clips) == []
+
+
+def test_a_second_run_of_a_shard_is_refused(clips, tmp_path):
+    folder = tmp_path / "scores"
+    with sole_run(folder, (0, 2)):
+        with pytest.raises(UsageError, match=r"another run fills shard 0/2 of .*scores; wait"):
+            fill(folder, clips, shard=(0, 2))
+        fill(folder, clips, shard=(1, 2))
+    fill(folder, clips, shard=(0, 2))
+    table_of(folder)
+
+
+def test_where_disks_know_no_locks(whole, clips, tmp_path, monkeypatch):
+    """Two runs do the same work, and neither touches what the other is writing."""
+
+    def unknown(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(alone.fcntl, "flock", unknown)
+    folder = tmp_path / "scores"
+    with sole_run(folder, (0, 1)):
+        other = folder / ".part-00000.parquet.0-of-1.0123"
+        other.write_text("being written")
+        fill(folder, clips)
+    assert table_of(folder).equals(whole)
+    assert other.exists()
+
+
+def test_what_killed_runs_leave_is_removed(clips, tmp_path):
+    """Of the same shard alone: another one may be at work."""
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    mine, other = (folder / f".part-00000.parquet.{k}-of-2.0123" for k in (0, 1))
+    for path in (mine, other):
+        path.write_text("unfinished")
+    fill(folder, clips, shard=(0, 2))
+    assert not mine.exists()
+    assert other.exists()
+
+
+def test_no_folder_can_be_there(clips, tmp_path):
+    (tmp_path / "scores").write_text("a file")
+    with pytest.raises(OutputError, match=r"cannot write .*scores: (Not a dir|File exists)"):
+        fill(tmp_path / "scores", clips)
 
 
 def test_programs_serve_all_parts(clips, tmp_path):

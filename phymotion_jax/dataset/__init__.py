@@ -1,5 +1,6 @@
 """Many files through one scorer: to one table, or to a folder of parts that can be resumed."""
 
+from phymotion_jax.dataset.alone import sole_run
 from phymotion_jax.dataset.batches import (
     DeviceMemoryError,
     default_frames,
@@ -26,5 +27,6 @@ __all__ = [
     "score_files",
     "score_loaded",
     "score_parts",
+    "sole_run",
     "unfinished_parts",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +21,9 @@ CLIPS_PER_PART = 4096
 Settings = dict[str, str | int | float | bool | None]
 """All that rows depend on, by name."""
 
+Shard = tuple[int, int]
+"""A run's number, from 0, and how many there are."""
+
 _KEY = b"phymotion_jax"
 
 
@@ -29,8 +33,8 @@ class Plan:
 
     paths: Sequence[Path]
     clips_per_part: int = CLIPS_PER_PART
-    shard: tuple[int, int] = (0, 1)
-    """This run's number, from 0, and how many there are."""
+    shard: Shard = (0, 1)
+    """This run's."""
 
     @property
     def parts(self) -> range:
@@ -57,13 +61,17 @@ def part_path(folder: Path, part: int) -> Path:
     return folder / f"part-{part:05d}.parquet"
 
 
-def write_part(path: Path, rows: Sequence[Row], schema: pa.Schema, settings: Settings) -> None:
+def write_part(
+    path: Path, rows: Sequence[Row], schema: pa.Schema, settings: Settings, shard: Shard
+) -> None:
     """Write a part under another name first: it has its own once it is on the disk.
+
+    No other process has that name, on whichever host, so that two that write one part do not mix.
 
     Raises:
       OutputError: where it cannot be written, a full disk say; nothing is left of it.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}.{_mark(shard)}.{uuid4().hex}")
     schema = schema.with_metadata({_KEY: json.dumps(settings).encode()})
     try:
         with unfinished.open("wb") as file:
@@ -75,6 +83,12 @@ def write_part(path: Path, rows: Sequence[Row], schema: pa.Schema, settings: Set
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
+
+
+def remove_unfinished(folder: Path, shard: Shard) -> None:
+    """Remove what runs of this shard have left; none of them may be at work."""
+    for path in folder.glob(f".part-*.parquet.{_mark(shard)}.*"):
+        path.unlink(missing_ok=True)
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
@@ -137,6 +151,10 @@ def _no_part(path: Path) -> Iterator[None]:
         raise UsageError(
             f"{path} is no part of such a table; remove it, or give another folder"
         ) from error
+
+
+def _mark(shard: Shard) -> str:
+    return f"{shard[0]}-of-{shard[1]}"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -22,20 +22,15 @@ from phymotion_jax.dataset.state import load_settings, save_settings, state_fold
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.presets import Preset
 from phymotion_jax.report import Report
-from phymotion_jax.table import OutputError, Row, schema_of, summary_columns
+from phymotion_jax.table import Row, schema_of, summary_columns
 
 
 def unfinished_parts(folder: Path, plan: Plan, settings: Settings) -> list[int]:
-    """Parts that are still to be scored, in order; makes the folder where it is missing.
+    """Parts that are still to be scored, in order.
 
     Raises:
       UsageError: where the folder was begun with other settings.
-      OutputError: where there can be no such folder.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}") from error
     begun_with = load_settings(state_folder(folder, plan.shard))
     if begun_with:
         require_same(folder, begun_with, settings)
@@ -76,7 +71,7 @@ def score_parts(
     Args:
       folder: where they go.
       plan: which clips are in which part.
-      parts: those to score, from `unfinished_parts`.
+      parts: those to score, from `unfinished_parts` under `sole_run`.
       settings: all that rows depend on; they go into every part.
       scorer: a batch to its report.
       load: a path to its clip.
@@ -100,5 +95,5 @@ def score_parts(
         here = zip(clips, islice(loaded, len(clips)), strict=True)
         rows = list(score_loaded(here, scorer, frames_per_batch, on_step, built))
         with clock.spending("write"):
-            write_part(part_path(folder, part), rows, schema, settings)
+            write_part(part_path(folder, part), rows, schema, settings, plan.shard)
         yield from rows

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from phymotion_jax.dataset.parts import Settings, cannot_write
+from phymotion_jax.dataset.parts import Settings, Shard, cannot_write
 
 _FOLDER = "_state"
 _KEPT = 2
 
 
-def state_folder(folder: Path, shard: tuple[int, int]) -> Path:
+def state_folder(folder: Path, shard: Shard) -> Path:
     """Each shard has a state of its own: they run beside each other."""
     return folder / _FOLDER / f"shard-{shard[0]:05d}-of-{shard[1]:05d}"
 
