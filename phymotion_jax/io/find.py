@@ -35,33 +35,33 @@ def find_motion_files(paths: AnyPath | Iterable[AnyPath]) -> list[Path]:
     given = [paths] if isinstance(paths, str | os.PathLike) else paths
     for path in map(Path, given):
         for file in sorted(_search(path)) if os.path.isdir(path) else [path]:
-            for clip in _clips(file):
-                found.setdefault(_identity(clip), clip)
+            shard, inside = split_shard(file) or (file, "")
+            real = _real(shard)
+            for name in [inside] if inside else _names(shard):
+                # Not by the real path of all: ``../a.npz`` would be the file beside the shard.
+                found.setdefault((real, name), shard / name)
     return list(found.values())
 
 
-def _identity(clip: Path) -> tuple[str, str]:
-    """What is listed once: a real file, or one name in it. As a path, a member called ``../a.npz``
-    would be the file beside the shard."""
-    file, name = split_shard(clip) or (clip, "")
+def _real(file: Path) -> str:
     try:
-        return os.path.realpath(file), name
+        return os.path.realpath(file)
     except ValueError:  # a NUL in the path
-        return os.path.abspath(file), name
+        return os.path.abspath(file)
 
 
-def _clips(file: Path) -> list[Path]:
-    """What a file holds: itself, where it is no shard or a damaged one."""
+def _names(file: Path) -> list[str]:
+    """Names of what a shard holds; no name, "", is the file itself: an ordinary or damaged one."""
     try:
         if is_tar(file):
             names, damage = tar_members(file)
-            clips = [file / name for name in names if Path(name).suffix.lower() in _SUFFIXES]
-            return [*clips, file] if damage else clips
+            clips = [name for name in names if name.lower().endswith(_SUFFIXES)]
+            return [*clips, ""] if damage else clips
         if is_parquet(file):
-            return [file / name for name in parquet_rows(file)]
+            return parquet_rows(file)
     except MotionError:
         pass
-    return [file]
+    return [""]
 
 
 def _search(top: Path) -> Iterator[Path]:
