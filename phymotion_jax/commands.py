@@ -14,6 +14,7 @@ from phymotion_jax.dataset import (
     Plan,
     Settings,
     default_frames,
+    digests_of,
     give_back_after_compiling,
     rows_there,
     score_files,
@@ -23,7 +24,7 @@ from phymotion_jax.dataset import (
 )
 from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.explain import explain
-from phymotion_jax.from_options import files_of, loader_of, scorer_of
+from phymotion_jax.from_options import files_of, loader_of, scorer_of, surface_file
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.options import (
     DONE,
@@ -36,6 +37,7 @@ from phymotion_jax.options import (
     say,
     shard_of,
 )
+from phymotion_jax.presets import Preset
 from phymotion_jax.scorer import Scorer
 from phymotion_jax.summary import MAX_CLIPS_SHOWN, print_summary, progress
 from phymotion_jax.table import OutputError, Row, Tally, open_table, partial_path, schema_of
@@ -105,10 +107,7 @@ def _to_folder(
     folder, plan = command.folder, _plan_of(command, paths)
     assert folder is not None
     frames = command.frames_per_batch or default_frames()
-    settings: Settings = {"version": __version__, "clips": len(paths), "listing": plan.listing}
-    settings |= {"clips_per_part": plan.clips_per_part, "frames_per_batch": frames}
-    names = (field.name for field in fields(Options))
-    settings |= {name: getattr(command, name) for name in names}
+    settings = _settings_of(command, plan, frames, scorer.preset)
     stack.enter_context(sole_run(folder, plan.shard))
     parts = unfinished_parts(folder, plan, settings)
     there = sorted(set(plan.parts) - set(parts))
@@ -123,6 +122,13 @@ def _to_folder(
         on_step=stack.enter_context(progress(count, clock)),
         workers=command.workers,
     )
+
+
+def _settings_of(command: Score, plan: Plan, frames: int, preset: Preset) -> Settings:
+    settings: Settings = {"version": __version__, "clips": len(plan.paths)}
+    settings |= {"clips_per_part": plan.clips_per_part, "frames_per_batch": frames}
+    settings |= {field.name: getattr(command, field.name) for field in fields(Options)}
+    return settings | digests_of(plan.paths, preset, surface_file(command))
 
 
 def _plan_of(command: Score, paths: Sequence[Path]) -> Plan:

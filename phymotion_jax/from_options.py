@@ -7,7 +7,7 @@ from pathlib import Path
 
 from phymotion_jax.assets import demo_clips
 from phymotion_jax.body.skin import Skin
-from phymotion_jax.body.surface_files import load_surface
+from phymotion_jax.body.surface_files import BODIES, find_body, load_surface
 from phymotion_jax.errors import UnknownNameError
 from phymotion_jax.io import find_motion_files, load_motion
 from phymotion_jax.motion import Motion
@@ -36,6 +36,13 @@ def scorer_of(options: Options) -> Scorer:
         self_penetration=options.self_penetration,
         skin=None if options.surface is None else Skin.of(load_surface(options.surface)),
     )
+
+
+def surface_file(options: Options) -> Path | None:
+    """The file of the surface that was asked for; none for the mannequin, which ships."""
+    if options.surface in (None, "mannequin"):
+        return None
+    return find_body(options.surface) if options.surface in BODIES else Path(options.surface)
 
 
 def loader_of(options: Options) -> Callable[[Path], Motion]:

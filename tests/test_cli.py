@@ -180,6 +180,16 @@ def test_a_resumed_folder_keeps_its_failures(scorers, clips, tmp_path, capsys):
     assert "scored 3 of 4 clips: 2 in earlier runs, 2 now in " in err
 
 
+def test_a_folder_is_refused_when_its_files_have_changed(scorers, clips, tmp_path, capsys):
+    argv = ["score", clips, "-o", tmp_path / "scores"]
+    assert command(capsys, *argv)[0] == DONE
+    write_clip(clips / "clip1.npz", n_frames=1000)
+    code, _, err = command(capsys, *argv)
+    assert code == BAD_INPUT
+    assert "holds scores with file_sizes " in err
+    assert err.count("\n") == 1
+
+
 def test_options_arrive(scorers, clips, capsys):
     argv = ["--preset", "reference", "--backend", "mjx", "--floor", "0.1", "--fps", "12"]
     code, out, _ = command(capsys, "score", clips, *argv, "-o", "-")

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,15 @@ from phymotion_jax.dataset import (
     Clock,
     Plan,
     alone,
+    digests,
+    digests_of,
     rows_there,
     score_parts,
     sole_run,
     unfinished_parts,
 )
 from phymotion_jax.dataset import parts as parts_module
+from phymotion_jax.dataset.parts import require_same
 from phymotion_jax.dataset.state import load_settings, state_folder
 from phymotion_jax.options import Score, UsageError, shard_of
 from phymotion_jax.presets import PAPER
@@ -232,6 +236,47 @@ def test_other_settings_are_refused(state, whole, clips, tmp_path):
                 file.unlink()
     with pytest.raises(UsageError, match="preset paper, now it is physical; give another folder"):
         fill(tmp_path / "whole", clips, settings=SETTINGS | {"preset": "physical"})
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch):
+    """A package with one table."""
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "limits.json").write_text("[1, 2]")
+    (tmp_path / "assets" / "notes.md").write_text("no table")
+    monkeypatch.setattr(digests, "files", lambda _: tmp_path)
+    return tmp_path / "assets" / "limits.json"
+
+
+@pytest.mark.parametrize(
+    "changed", ["limits.json", "preset_numbers", "surface_file", "file_sizes", "listing"]
+)
+def test_other_contents_are_told_apart(changed, clips, tables, tmp_path):
+    """Under the same names: each by the name of what has changed."""
+    (tmp_path / "skin.npz").write_text("a surface")
+    paths, preset = sorted(clips.glob("*.npz")), PAPER
+    before = digests_of(paths, preset, tmp_path / "skin.npz")
+    if changed == "limits.json":
+        tables.write_text("[1, 3]")
+    if changed == "preset_numbers":
+        preset = replace(PAPER, grf_max=PAPER.grf_max + 0.1)
+    if changed == "surface_file":
+        (tmp_path / "skin.npz").write_text("another")
+    if changed == "file_sizes":
+        paths[3].write_text("longer than it was before, by a good deal")
+    if changed == "listing":
+        paths[0], paths[-1] = paths[-1], paths[0]  # of one size
+    after = digests_of(paths, preset, tmp_path / "skin.npz")
+    assert [name for name in after if after[name] != before[name]] == [changed]
+    with pytest.raises(UsageError, match=f"holds scores with {changed} {before[changed]}, now it"):
+        require_same(Path("scores"), before, after)
+
+
+def test_size_of_a_clip_in_a_shard(tmp_path):
+    """Is the shard's; a clip that is missing has none, until it is there."""
+    (tmp_path / "a.tar").write_text("12345")
+    inside = digests._size(tmp_path / "a.tar" / "folder" / "clip.npz")
+    assert (inside, digests._size(tmp_path / "gone.npz")) == (5, -1)
 
 
 def test_a_strange_file_is_no_part(clips, tmp_path):

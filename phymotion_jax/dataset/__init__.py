@@ -9,6 +9,7 @@ from phymotion_jax.dataset.batches import (
 )
 from phymotion_jax.dataset.clock import Clock, Step
 from phymotion_jax.dataset.decode import load_ahead
+from phymotion_jax.dataset.digests import digests_of
 from phymotion_jax.dataset.memory import give_back_after_compiling
 from phymotion_jax.dataset.parts import CLIPS_PER_PART, Plan, Settings
 from phymotion_jax.dataset.runner import rows_there, score_parts, unfinished_parts
@@ -21,6 +22,7 @@ __all__ = [
     "Settings",
     "Step",
     "default_frames",
+    "digests_of",
     "give_back_after_compiling",
     "load_ahead",
     "rows_there",

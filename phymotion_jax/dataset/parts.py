@@ -1,6 +1,5 @@
 """A table in parts: each is written whole or not at all, and says what it was scored with."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -46,14 +45,6 @@ class Plan:
         """Clips of a part, in order."""
         start = part * self.clips_per_part
         return self.paths[start : start + self.clips_per_part]
-
-    @property
-    def listing(self) -> str:
-        """Tells this listing from another, in 16 letters."""
-        digest = hashlib.sha256()
-        for path in self.paths:
-            digest.update(os.fsencode(path) + b"\0")
-        return digest.hexdigest()[:16]
 
 
 def part_path(folder: Path, part: int) -> Path:
