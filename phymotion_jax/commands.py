@@ -59,7 +59,7 @@ def run(command: Score | Explain | ConvertBody | Bench) -> int:
 def run_score(command: Score) -> int:
     """Score the files to the table that was asked for, and sum up on stderr."""
     give_back_after_compiling()
-    paths, scorer = files_of(command.paths), scorer_of(command)
+    paths, scorer = files_of(command.paths), scorer_of(command, command.devices)
     tally, clock = Tally(MAX_CLIPS_SHOWN), Clock()
     where = _where_rows_are(command)  # before one of them is there
     try:
@@ -106,7 +106,7 @@ def _to_folder(
     there: the account is one of the whole shard."""
     folder, plan = command.folder, _plan_of(command, paths)
     assert folder is not None
-    frames = command.frames_per_batch or default_frames()
+    frames = command.frames_per_batch or default_frames(scorer)
     settings = _settings_of(command, plan, frames, scorer.preset)
     stack.enter_context(sole_run(folder, plan.shard))
     parts = unfinished_parts(folder, plan, settings)
@@ -127,6 +127,7 @@ def _to_folder(
 def _settings_of(command: Score, plan: Plan, frames: int, preset: Preset) -> Settings:
     settings: Settings = {"version": __version__, "clips": len(plan.paths)}
     settings |= {"clips_per_part": plan.clips_per_part, "frames_per_batch": frames}
+    settings["devices"] = command.devices or 1  # each compiles for its share of a batch
     settings |= {field.name: getattr(command, field.name) for field in fields(Options)}
     return settings | digests_of(plan.paths, preset, surface_file(command))
 

@@ -4,6 +4,9 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import jax
 
 from phymotion_jax.assets import demo_clips
 from phymotion_jax.body.skin import Skin
@@ -16,12 +19,12 @@ from phymotion_jax.presets import PRESET_NAMES, get_preset
 from phymotion_jax.scorer import Scorer
 
 
-def scorer_of(options: Options) -> Scorer:
-    """The scorer that was asked for.
+def scorer_of(options: Options, devices: int | None = None) -> Scorer:
+    """The scorer that was asked for, over so many devices; by default where JAX puts it.
 
     Raises:
       UnknownNameError: there is no such preset or body.
-      UsageError: the surface would not be looked at.
+      UsageError: the surface would not be looked at, or there are fewer devices.
     """
     if options.preset not in PRESET_NAMES:
         raise UnknownNameError("preset", options.preset, PRESET_NAMES)
@@ -35,7 +38,15 @@ def scorer_of(options: Options) -> Scorer:
         level_floor=options.level_floor,
         self_penetration=options.self_penetration,
         skin=None if options.surface is None else Skin.of(load_surface(options.surface)),
+        devices=None if devices is None else _first_devices(devices),
     )
+
+
+def _first_devices(count: int) -> list[Any]:
+    found = jax.devices()
+    if count > len(found):
+        raise UsageError(f"--devices {count}: JAX finds {len(found)} ({found[0].device_kind})")
+    return found[:count]
 
 
 def surface_file(options: Options) -> Path | None:

@@ -81,6 +81,8 @@ class Score(Options):
     """Clips of a part, in a folder of parts: 4096 by default."""
     shard: Annotated[str | None, _optional("I/N")] = None
     """Score every N-th part alone, from part I on, counted from 0: N runs fill one folder."""
+    devices: Annotated[int | None, _optional("N")] = None
+    """Devices over which the clips of each batch are spread: one by default."""
     workers: Annotated[int | None, _optional("N")] = None
     """Threads that decode files: one a processor by default, at most four."""
 
@@ -90,6 +92,7 @@ class Score(Options):
         _require_positive("--frames-per-batch", self.frames_per_batch)
         _require_positive("--clips-per-part", self.clips_per_part)
         _require_positive("--workers", self.workers)
+        _require_positive("--devices", self.devices)
         for flag, value in (("--shard", self.shard), ("--clips-per-part", self.clips_per_part)):
             if value is not None and self.folder is None:
                 raise UsageError(f"{flag} is for a folder of parts; give one with -o, as scores/")

@@ -5,6 +5,7 @@ import threading
 import weakref
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -86,10 +87,12 @@ class FakeScorer:
         level_floor=False,
         self_penetration=None,
         skin=None,
+        devices=None,
     ):
         self.asked_for = (preset, backend, floor, level_floor)
         self.self_penetration, self.skin = self_penetration, skin
         self.preset = get_preset(preset)
+        self.mesh = None if devices is None else SimpleNamespace(size=len(devices))
         self.shapes, self.substeps = [], []
         self.rng = np.random.default_rng(0)
 

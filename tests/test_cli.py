@@ -190,6 +190,25 @@ def test_a_folder_is_refused_when_its_files_have_changed(scorers, clips, tmp_pat
     assert err.count("\n") == 1
 
 
+def test_devices_arrive(scorers, clips, capsys, monkeypatch):
+    monkeypatch.setattr(jax, "devices", lambda: [*"abcd"])
+    code, _, _ = command(capsys, "score", clips, "--devices", "2")
+    assert code == DONE
+    assert scorers[0].mesh.size == 2
+    assert scorers[0].shapes == [(4, 128)]
+
+
+def test_devices_are_among_the_settings_of_a_folder(scorers, clips, tmp_path, capsys, monkeypatch):
+    """A program for another share of a batch may round otherwise."""
+    twice = jax.devices() * 2
+    monkeypatch.setattr(jax, "devices", lambda: twice)
+    argv = ["score", clips, "-o", tmp_path / "scores", "--frames-per-batch", "512"]
+    assert command(capsys, *argv)[0] == DONE
+    code, _, err = command(capsys, *argv, "--devices", "2")
+    assert code == BAD_INPUT
+    assert "holds scores with devices 1, now it is 2" in err
+
+
 def test_options_arrive(scorers, clips, capsys):
     argv = ["--preset", "reference", "--backend", "mjx", "--floor", "0.1", "--fps", "12"]
     code, out, _ = command(capsys, "score", clips, *argv, "-o", "-")
@@ -233,6 +252,8 @@ def test_frames_per_batch_arrives(scorers, clips, capsys):
         (["score", "CLIPS", "--surface", "mannequin"], "--surface is looked at by --self-penetr"),
         (["score", "CLIPS", "--preset", "paper", "--surface", "gone.npz"], "there is no gone.npz"),
         (["score", "CLIPS", "--self-penetration", "skin"], "invalid choice 'skin' for"),
+        (["score", "CLIPS", "--devices", "0"], "--devices is 0; a number above 0 was wanted"),
+        (["score", "CLIPS", "--devices", "999"], "--devices 999: JAX finds "),
         (["score", "EMPTY"], "no motion files in "),
         (["score", "gone.npz"], "there is no gone.npz"),
         (["explain", "gone.npz"], "gone.npz: there is no such file"),

@@ -82,6 +82,22 @@ def test_two_programs_a_bucket_at_most(rng, monkeypatch):
         assert all(n == 1 or n * length <= 16 * SHORT for n in sizes)
 
 
+@pytest.mark.parametrize(
+    ("n_clips", "shapes"), [(5, [9]), (9, [12]), (21, [12, 12]), (1, [3])], ids=str
+)
+def test_every_device_has_as_many_clips(n_clips, shapes):
+    """Three devices; 14 clips would make a batch of one device."""
+    scorer = FakeScorer(devices=range(3))
+    rows, _, _ = run([10] * n_clips, scorer, frames_per_batch=14 * SHORT)
+    assert names(rows) == list(range(n_clips))
+    assert scorer.shapes == [(size, SHORT) for size in shapes]
+
+
+def test_batches_grow_with_the_devices():
+    eight = FakeScorer(devices=range(8))
+    assert batches.default_frames(eight) == 8 * batches.default_frames(FakeScorer())
+
+
 def test_last_batch_runs_a_program_that_is_there():
     _, scorer, _ = run([10] * 18, frames_per_batch=8 * SHORT)
     assert scorer.shapes == [(8, SHORT)] * 3

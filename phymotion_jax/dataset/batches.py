@@ -49,9 +49,16 @@ Built = set[tuple[_Bucket, int]]
 """Programs that there are, by what their clips have in common and how many they are."""
 
 
-def default_frames() -> int:
-    """Padded frames a batch that suit the device."""
-    return _FRAMES_ON_CPU if jax.default_backend() == "cpu" else _FRAMES_ON_GPU
+def default_frames(scorer: Callable[[MotionBatch], Report]) -> int:
+    """Padded frames a batch that suit the scorer's devices."""
+    frames = _FRAMES_ON_CPU if jax.default_backend() == "cpu" else _FRAMES_ON_GPU
+    return frames * _n_devices(scorer)
+
+
+def _n_devices(scorer: Callable[[MotionBatch], Report]) -> int:
+    """Over how many devices a `Scorer` spreads its clips; one for any other function."""
+    mesh = getattr(scorer, "mesh", None)
+    return 1 if mesh is None else mesh.size
 
 
 def score_files(
@@ -78,7 +85,7 @@ def score_files(
       scorer: a batch to its report; called in this thread.
       load: a path to its clip, or MotionError; called in other threads.
       frames_per_batch: padded frames a batch, substeps included, by default `default_frames`; a
-        clip longer than that goes alone.
+        clip longer than that goes alone, one on each device.
       on_step: told of each batch and of each file that failed, as they are done.
       clock: told how long files take to decode.
       workers: threads that decode.
@@ -87,7 +94,7 @@ def score_files(
       DeviceMemoryError: a batch does not fit; fewer frames a batch would.
     """
     loaded = load_ahead(paths, load, clock or Clock(), workers)
-    frames = frames_per_batch or default_frames()
+    frames = frames_per_batch or default_frames(scorer)
     return score_loaded(zip(paths, loaded, strict=True), scorer, frames, on_step, set())
 
 
@@ -146,6 +153,7 @@ class _Run:
         self._built = built
         self._waiter = waiter
         self._frames_per_batch = frames_per_batch
+        self._n_devices = _n_devices(scorer)
         self._on_step = on_step
         self._clips: dict[_Bucket, list[tuple[int, Path, Motion]]] = {}
         self._rows: dict[int, Row] = {}  # by place in the table
@@ -231,19 +239,25 @@ class _Run:
 
         A compilation costs more than the padding of one batch, so that a size that was used and is
         large enough is used again: there are two of a bucket at most. A first, partial batch is not
-        padded to a full one: three files must not cost what 512 do.
+        padded to a full one: three files must not cost what 512 do. Every device has as many clips
+        as the others.
         """
         sizes = self._sizes.setdefault(bucket, set())
         large_enough = [size for size in sizes if size >= n_clips]
         if large_enough:
             return min(large_enough)
         full = self._full(bucket)
-        size = full if sizes else min(full, 1 << (n_clips - 1).bit_length())
+        size = full if sizes else min(full, self._spread(1 << (n_clips - 1).bit_length()))
         sizes.add(size)
         return size
 
     def _full(self, bucket: _Bucket) -> int:
-        return max(1, self._frames_per_batch // (bucket.length * bucket.substeps))
+        clips = self._frames_per_batch // (bucket.length * bucket.substeps)
+        return max(1, clips // self._n_devices) * self._n_devices
+
+    def _spread(self, n_clips: int) -> int:
+        """The same or more, a multiple of the devices."""
+        return -(-n_clips // self._n_devices) * self._n_devices
 
     def _hurry(self, place: int) -> None:
         """Get the row of a clip that others wait for."""
