@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -17,6 +18,9 @@ from phymotion_jax.table import Row, Tally
 
 MAX_CLIPS_SHOWN = 20
 """Clips that are listed one by one, and failures."""
+
+_SHORTEST_NAME, _UNLIMITED = 16, 2**16
+"""Columns: of a name on a narrow terminal, and of the table where it is no terminal."""
 
 _LINE_EVERY_S = 30.0
 """Where no terminal shows a bar."""
@@ -60,8 +64,7 @@ def print_summary(tally: Tally, clock: Clock, output: str | None, preset: Preset
     """How it went: the clips where they are few, what failed, where the time went, averages."""
     few = tally.n_rows <= MAX_CLIPS_SHOWN
     if few:
-        # Without markup: a file may be called [red].npz.
-        Console(stderr=True, highlight=False, markup=False).print(_clip_table(tally.first, preset))
+        _print_clips(tally.first, preset)
     lines = [f"scored {tally.n_scored} of {tally.n_rows} clips{_when(tally, clock)}"]
     for status, count in tally.failures.most_common():
         row = tally.examples[status]
@@ -101,14 +104,40 @@ def _speed(clock: Clock) -> str:
     return f"{text} ({rate:.3g} without the first batches, which compile)"
 
 
-def _clip_table(rows: Sequence[Row], preset: Preset) -> Table:
+def _print_clips(rows: Sequence[Row], preset: Preset) -> None:
+    """As wide as it needs to be; on a narrow terminal names lose their beginnings."""
+    # Without markup: a file may be called [red].npz.
+    console = Console(stderr=True, highlight=False, markup=False)
+    names = _short_names([str(row["path"]) for row in rows])
+    table = _clip_table(rows, names, preset)
+    wide = console.options.update(max_width=_UNLIMITED)
+    width = console.measure(table, options=wide).maximum
+    if console.is_terminal:
+        longest = max(map(cell_len, names), default=0)
+        room = max(_SHORTEST_NAME, longest - max(0, width - console.width))
+        table = _clip_table(rows, [_cut(name, room) for name in names], preset)
+    else:
+        console.width = width
+    console.print(table)
+
+
+def _cut(name: str, room: int) -> str:
+    """The end of a name: what clips of one folder differ in."""
+    if cell_len(name) <= room:
+        return name
+    while cell_len(name) >= room:
+        name = name[1:]
+    return f"…{name}"
+
+
+def _clip_table(rows: Sequence[Row], names: Sequence[str], preset: Preset) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("clip", overflow="fold")
     # An axis goes by the first word of its parts, so that 80 columns leave room for names.
     for name in ("reward", *(parts[0].partition(".")[0] for parts in preset.axes.values())):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("worst part", no_wrap=True)
-    for name, row in zip(_short_names([str(row["path"]) for row in rows]), rows, strict=True):
+    for name, row in zip(names, rows, strict=True):
         if row["reward"] is None:
             table.add_row(name, *["-"] * (1 + len(AXIS_NAMES)), str(row["status"]), style="red")
             continue

@@ -10,6 +10,7 @@ import jax
 import pyarrow.parquet as pq
 import pytest
 from fakes import FakeScorer, load_clip, write_clip
+from rich.console import Console
 
 import phymotion_jax
 from phymotion_jax import cli
@@ -361,6 +362,33 @@ def test_names_of_clips_without_their_folder(scorers, tmp_path, capsys):
     _, _, err = command(capsys, "score", *paths)
     assert "\nrun/hmr4d_results.pt" in err
     assert "\n[red]walk/hmr4d_results" in err
+
+
+LONG_NAMES = [f"{'subfolder_' * 12}{k}/a_clip_with_a_long_name_{k}.npz" for k in range(2)]
+
+
+def test_long_names_stay_whole_in_a_pipe(scorers, tmp_path, capsys):
+    for name in LONG_NAMES:
+        (tmp_path / name).parent.mkdir()
+        write_clip(tmp_path / name)
+    _, _, err = command(capsys, "score", *(tmp_path / name for name in LONG_NAMES))
+    assert [line.split()[0] for line in err.splitlines()[1:3]] == LONG_NAMES
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_long_names_are_cut_at_their_beginnings_on_a_terminal(
+    columns, scorers, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(Console, "is_terminal", True)
+    for name in LONG_NAMES:
+        (tmp_path / name).parent.mkdir()
+        write_clip(tmp_path / name)
+    _, _, err = command(capsys, "score", *(tmp_path / name for name in LONG_NAMES))
+    for k, line in enumerate(err.splitlines()[1:3]):
+        assert line.startswith("…")
+        assert len(line) <= columns
+        assert line.split()[0].endswith(f"name_{k}.npz")
 
 
 def test_complaint_without_a_box_is_said_as_it_is():
