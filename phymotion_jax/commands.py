@@ -70,7 +70,7 @@ def run_score(command: Score) -> int:
     except (BrokenPipeError, OutputError):  # which rows were written is not known
         raise
     except (Exception, KeyboardInterrupt):
-        if tally.n_rows:
+        if clock.clips and tally.n_rows:
             count = f"{tally.n_rows} of {_clips_asked_for(command, paths)} clips"
             say(f"stopped early; the rows of {count} {where}")
         raise

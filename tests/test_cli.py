@@ -181,6 +181,21 @@ def test_a_resumed_folder_keeps_its_failures(scorers, clips, tmp_path, capsys):
     assert "scored 3 of 4 clips: 2 in earlier runs, 2 now in " in err
 
 
+def test_a_damaged_part_is_one_line(scorers, clips, tmp_path, capsys):
+    """It is not said that the same command goes on: it does not."""
+    argv = ["score", clips, "-o", tmp_path / "scores", "--clips-per-part", "1"]
+    assert command(capsys, *argv)[0] == DONE
+    part = tmp_path / "scores" / "part-00001.parquet"
+    whole = part.read_bytes()
+    part.write_bytes(bytes(len(whole) // 4) + whole[len(whole) // 4 :])  # the footer is whole
+    (tmp_path / "scores" / "part-00002.parquet").unlink()
+    code, _, err = command(capsys, *argv)
+    assert code == BAD_INPUT
+    told = [line for line in err.splitlines() if "are in" not in line]
+    assert [f"{part} is no part of such a table" in line for line in told] == [True]
+    assert "stopped early" not in err
+
+
 def test_a_folder_is_refused_when_its_files_have_changed(scorers, clips, tmp_path, capsys):
     argv = ["score", clips, "-o", tmp_path / "scores"]
     assert command(capsys, *argv)[0] == DONE

@@ -78,7 +78,8 @@ def score_files(
     Each length costs two compilations at most. Clips below 20 frames a second, which get substeps,
     have batches and compilations of their own. A file that cannot be loaded or scored is a row that
     says why. Upon an exception, KeyboardInterrupt too, the rows that are done but not yet in turn
-    come first, then the exception. Rows depend on `paths` and `frames_per_batch` alone, bit by bit.
+    come first, then the exception. Rows depend, bit by bit, on `paths`, `frames_per_batch` and the
+    number of devices alone.
 
     Args:
       paths: one clip each.
