@@ -20,12 +20,53 @@ def moving_sum(
       seconds: length of the window. At the ends of a clip only what is there counts.
     """
     total = _running_total(jnp.where(mask, values, 0.0))
+    start, stop = (_at(total, end) for end in _window(mask, fps, seconds))
+    return jnp.where(mask, stop - start, 0.0)
+
+
+def moving_sum_of_powers(
+    values: Float[Array, "B T"],
+    mask: Bool[Array, "B T"],
+    fps: Float[Array, "B 1"],
+    seconds: float,
+    power: int,
+) -> Float[Array, "B T"]:
+    """`moving_sum` of powers, of which small ones drown in a running total: by sums of blocks of
+    1, 2, 4, ... frames, of which each window has some, so that nothing is ever subtracted."""
+    powers = jnp.where(mask, values, 0.0) ** power
+    start, stop = _window(mask, fps, seconds)
+    first, last = jnp.ceil(start), jnp.floor(stop)  # whole frames; the rest counts in part
+    left, right = (take_frames(powers, c.astype(int)) for c in (jnp.floor(start), last))
+    whole = _sum_of_blocks(powers, first.astype(int), last.astype(int))
+    within_one = jnp.where(last < first, left, 0.0)
+    total = whole + (first - start) * left + (stop - last) * right - within_one
+    return jnp.where(mask, total, 0.0)
+
+
+def _sum_of_blocks(
+    values: Float[Array, "B T"], start: Int[Array, "B T"], stop: Int[Array, "B T"]
+) -> Float[Array, "B T"]:
+    """Sum of the frames from one to before another, by the binary digits of their number."""
+    total, place, count = jnp.zeros_like(values), start, jnp.maximum(stop - start, 0)
+    block, size = values, 1
+    while block.shape[-1]:
+        some = (count // size) % 2 == 1
+        total = total + jnp.where(some, take_frames(block, place), 0.0)
+        place = place + jnp.where(some, size, 0)
+        block = block[..., :-size] + block[..., size:]
+        # Else each block of the next size adds up its frames anew.
+        block, size = jax.lax.optimization_barrier(block), 2 * size
+    return total
+
+
+def _window(
+    mask: Bool[Array, "B T"], fps: Float[Array, "B 1"], seconds: float
+) -> list[Float[Array, "B T"]]:
+    """Where the window around each frame begins and ends, within the clip, in frames."""
     middle = jnp.arange(mask.shape[1], dtype=fps.dtype)[None] + 0.5
     half = 0.5 * seconds * fps
     count = jnp.sum(mask, axis=1, keepdims=True).astype(fps.dtype)
-    ends = (jnp.clip(middle + sign * half, 0.0, count) for sign in (-1.0, 1.0))
-    start, stop = (_at(total, end) for end in ends)
-    return jnp.where(mask, stop - start, 0.0)
+    return [jnp.clip(middle + sign * half, 0.0, count) for sign in (-1.0, 1.0)]
 
 
 def fading_mean(
@@ -103,10 +144,10 @@ def _at(total: Float[Array, "*items B N"], place: Float[Array, "B T"]) -> Array:
 
 
 def take_frames(values: Shaped[Array, "*items B N"], frame: Int[Array, "B T"]) -> Array:
-    """Of each clip's values those on some of its frames, which exist: ``(*items, B, T)``.
+    """Of each clip's values those on some of its frames: ``(*items, B, T)``.
 
-    One operation of the program where `jnp.take_along_axis`, which also takes frames that are not
-    there, is thirty.
+    The last one for frames past it. One operation of the program where `jnp.take_along_axis`, which
+    also counts from the end, is thirty.
     """
     items = values.ndim - 2
     numbers = jax.lax.GatherDimensionNumbers(

@@ -5,12 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from phymotion_jax.kernels.windows import fading_mean, mean_and_worst, moving_sum, take_frames
+from phymotion_jax.kernels.windows import (
+    fading_mean,
+    mean_and_worst,
+    moving_sum,
+    moving_sum_of_powers,
+    take_frames,
+)
 
 LENGTH, WINDOW_S = 40, 0.5
 ATOL = 1e-5  # float32 differences of running totals of 40 numbers under 1
+POWER_RTOL = 3e-6  # eight float32 products, and some sums
 
 sums = jax.jit(moving_sum, static_argnums=3)
+powers = jax.jit(moving_sum_of_powers, static_argnums=(3, 4))
 means = jax.jit(mean_and_worst, static_argnums=3)
 fading = jax.jit(fading_mean, static_argnums=3)
 
@@ -36,6 +44,22 @@ def test_moving_sum_against_loops(rng):
         count, half = int(here.sum()), 0.5 * WINDOW_S * rate
         want = [overlap(t + 0.5 - half, t + 0.5 + half, count) @ clip[:count] for t in range(count)]
         np.testing.assert_allclose(got[row, :count], want, atol=ATOL)
+        assert (np.asarray(got[row, count:]) == 0.0).all()
+
+
+def test_moving_sum_of_powers_against_loops(rng):
+    """Of numbers from 1 down to a thousandth, whose eighth powers are 24 digits apart, after a long
+    stretch of ones: each sum is right to its own last digits. The last clip's window is less than a
+    frame."""
+    values, mask, fps = batch(rng, 40, 25, 3, 40, fps=(20.0, 30.0, 17.0, 1.5))
+    values = (values * 10.0 ** rng.integers(-3, 1, values.shape)).astype(np.float32)
+    values[:, :12] = np.where(mask[:, :12], 1.0, np.nan)
+    got = powers(jnp.asarray(values), mask, fps, WINDOW_S, 8)
+    for row, (clip, here, rate) in enumerate(zip(values, mask, fps[:, 0], strict=True)):
+        count, half = int(here.sum()), 0.5 * WINDOW_S * rate
+        terms = clip[:count].astype(float) ** 8
+        want = [overlap(t + 0.5 - half, t + 0.5 + half, count) @ terms for t in range(count)]
+        np.testing.assert_allclose(got[row, :count], want, rtol=POWER_RTOL)
         assert (np.asarray(got[row, count:]) == 0.0).all()
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 from phymotion_jax.dynamics import GRAVITY
 from phymotion_jax.kernels.filters import gain, low_pass_motion
 from phymotion_jax.kernels.vectors import Quat, Vec, norm, quat_angle, quat_conj, quat_mul, sub
-from phymotion_jax.kernels.windows import moving_sum
+from phymotion_jax.kernels.windows import moving_sum, moving_sum_of_powers
 from phymotion_jax.physical.ramps import ramp
 from phymotion_jax.presets import PhysicalPreset, Ramp
 
@@ -102,7 +102,8 @@ def roughness(
         ramp(share * jitter_rad, preset.jitter_rad, smooth),
         ramp(share * jitter_m, preset.jitter_m, smooth),
     )
-    near = jnp.minimum(_positive_power(moving_sum(pop**_POWER, *window), 1.0 / _POWER), 1.0)
+    pops = moving_sum_of_powers(pop, *window, _POWER)
+    near = jnp.minimum(_positive_power(pops, 1.0 / _POWER), 1.0)
     place, acceleration = _left_of_noise(fps, *forces, cutoff)
 
     noise_m, noise_rad = (
