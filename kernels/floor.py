@@ -11,18 +11,28 @@ _HALVINGS = 24
 """Bisections between the lowest and the highest vote: all that float32 can tell apart."""
 
 
+_CARRIED_BW = 0.2
+"""Who needs less force from outside than this flies: captured jumps need 0.04 to 0.14."""
+
+
 def floor_height(
-    lowest: Float[Array, "B T"], mask: Bool[Array, "B T"], fps: Float[Array, "B 1"]
+    lowest: Float[Array, "B T"],
+    mask: Bool[Array, "B T"],
+    fps: Float[Array, "B 1"],
+    push: Float[Array, "B T"] | None = None,
 ) -> Float[Array, " B"]:
     """Median of the height of the body's lowest point over the frames on which it is slow.
 
     A median, so that neither one deep outlier nor a flight moves the floor: it is right while the
     body rests on the ground on more than half of its slow frames. If no frame is slow, all count.
+    At the height of a jump the lowest point is slow too, and nothing carries it: where `push` tells
+    so, such frames do not count.
 
     Args:
       lowest: height of the lowest contact point on each frame, in metres.
       mask: real frames.
       fps: frames a second.
+      push: vertical force that the body needs from outside, in body weights.
 
     Returns:
       Metres; zero for a clip without frames.
@@ -33,6 +43,8 @@ def floor_height(
     before = jnp.concatenate([edge, slow_step], axis=1)
     after = jnp.concatenate([slow_step, edge], axis=1)
     slow = before | after
+    if push is not None:
+        slow = slow & (push > _CARRIED_BW)
     vote = jnp.where(jnp.any(slow, axis=1, keepdims=True), slow, mask)
     return _masked_median(lowest, vote)
 

@@ -14,7 +14,7 @@ class Status(IntEnum):
     TOO_LONG = 3
     """More frames than the largest bucket holds."""
     BAD_FPS = 4
-    """Frame rate zero, negative or not finite."""
+    """A frame rate that is none, or that no motion is captured at."""
     FPS_UNKNOWN = 5
     """The file does not say its frame rate, and none was given."""
     BAD_SHAPE = 6
@@ -24,7 +24,7 @@ class Status(IntEnum):
     BAD_ROTATION = 8
     """A quaternion without direction, or a rotation vector of absurd length."""
     BAD_UNITS = 9
-    """Positions that cannot be metres."""
+    """Numbers that cannot be metres, standard deviations, kilograms or probabilities."""
     UNREADABLE = 10
     """The file is damaged or is not of a known kind."""
     UNSAFE = 11

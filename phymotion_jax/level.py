@@ -5,7 +5,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.body.skeleton import require_smpl
 from phymotion_jax.dynamics import GRAVITY
 from phymotion_jax.kernels.contacts import link_points
 from phymotion_jax.kernels.differences import linear_rates
@@ -29,7 +28,7 @@ from phymotion_jax.kernels.vectors import (
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.physical.ramps import ramp
 from phymotion_jax.presets import Ramp
-from phymotion_jax.state import rest_padding
+from phymotion_jax.state import body_of, rest_padding
 
 _SLOW_M_S = Ramp(0.1, 0.4)
 """Speed, in whatever direction, from which a sole does not stand any more: the touch of
@@ -76,8 +75,7 @@ def level_floor(batch: MotionBatch, humanoid: Humanoid | None = None) -> MotionB
 
 def standing_plane(batch: MotionBatch, humanoid: Humanoid | None = None) -> Plane:
     """The plane that slow low soles span, of a batch without NaN (from `rest_padding`)."""
-    body = Humanoid.from_betas(batch.betas, batch.mass_kg) if humanoid is None else humanoid
-    require_smpl(body.parents, len(body.feet))
+    body = body_of(batch, humanoid)
     points = _contact_points(batch, body)
     sole = [k for foot in body.feet for k in foot]
     soles: Vec = tuple(take_rows(c, sole) for c in points)  # pyright: ignore

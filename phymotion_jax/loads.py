@@ -25,6 +25,9 @@ class Loads(NamedTuple):
     ground: GroundForces
     """Forces on the supports, and what they cannot carry, in body weights."""
 
+    place: Vec
+    """Where the forces act, from the centre of mass, ``(supports, B, T)``, in metres."""
+
     moment: Vec
     """Across each joint, in the link's own axes, with the ground's forces at work, in N·m."""
 
@@ -43,7 +46,7 @@ def ground_loads(
       weight: how surely each contact point touches, from 0 to 1; 0 on padding.
       friction: coefficient of friction.
     """
-    sizes = _sizes(humanoid)
+    sizes = support_sizes(humanoid)
     supports = pool_contacts(sizes, state.points, weight, _com_over_floor(state))
     # Read by several kernels from here on, and a support's sum is long.
     supports = jax.lax.optimization_barrier(supports)
@@ -54,7 +57,7 @@ def ground_loads(
     pushes = Pushes(found.forces, supports.place, com, state.weight)  # pyright: ignore
     links = Links(state.motion.rot, state.motion.pos)
     left = moments_left(humanoid.parents, owners, links, state.wrenches.moment, pushes)
-    return Loads(found, left)
+    return Loads(found, supports.place, left)
 
 
 def forces_on(
@@ -73,7 +76,7 @@ def forces_on(
       humanoid: whose points they are.
       weight: how surely each of all points touches.
     """
-    sizes, stops = _sizes(humanoid), list(accumulate(_sizes(humanoid)))
+    sizes, stops = support_sizes(humanoid), list(accumulate(support_sizes(humanoid)))
     here = [g for g, stop in enumerate(stops) if stop - 1 in points]
     own = tuple(sizes[g] for g in here)
     forces = tuple(take_rows(c, here) for c in loads.ground.forces)
@@ -81,7 +84,7 @@ def forces_on(
     return spread_forces(forces, height, weight, own)  # pyright: ignore[reportArgumentType]
 
 
-def _sizes(humanoid: Humanoid) -> tuple[int, ...]:
+def support_sizes(humanoid: Humanoid) -> tuple[int, ...]:
     """Points of each support."""
     return humanoid.supports or (1,) * len(humanoid.contact_link)
 

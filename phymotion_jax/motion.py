@@ -205,7 +205,12 @@ class MotionBatch:
 
     @classmethod
     def from_motions(
-        cls, motions: Sequence[Motion], *, length: int | None = None, n_clips: int | None = None
+        cls,
+        motions: Sequence[Motion],
+        *,
+        length: int | None = None,
+        n_clips: int | None = None,
+        on_host: bool = False,
     ) -> "MotionBatch":
         """Pad clips to one length.
 
@@ -213,6 +218,7 @@ class MotionBatch:
           motions: at least one clip.
           length: frames to pad to; by default the smallest bucket that holds the longest clip.
           n_clips: rows to pad to with empty clips, so that a last batch runs the same program.
+          on_host: leave the arrays to NumPy, where there are more clips than the device holds.
         """
         if not motions:
             raise MotionError(Status.EMPTY, "no clips; at least one was wanted")
@@ -245,7 +251,8 @@ class MotionBatch:
             mask[i, frames] = True
             fps[i], betas[i], mass_kg[i] = motion.fps, motion.betas, motion.mass_kg
         leaves = (root_pos, joint_quat, mask, fps, betas, mass_kg, static_conf)
-        return cls(*(jnp.asarray(x) for x in leaves), substeps=_room_for(fps[: len(motions)]))
+        leaves = leaves if on_host else tuple(jnp.asarray(x) for x in leaves)
+        return cls(*leaves, substeps=_room_for(fps[: len(motions)]))  # pyright: ignore
 
     @classmethod
     def from_arrays(

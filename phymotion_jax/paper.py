@@ -5,7 +5,6 @@ from collections.abc import Callable
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.body.skeleton import require_smpl
 from phymotion_jax.body.skin import Skin
 from phymotion_jax.dynamics import Backend
 from phymotion_jax.motion import MotionBatch
@@ -14,7 +13,7 @@ from phymotion_jax.parts.findings import Findings
 from phymotion_jax.parts.self_penetration import link_overlap, method
 from phymotion_jax.parts.violation import Violation
 from phymotion_jax.presets import PaperPreset
-from phymotion_jax.state import State, activity, moving_body
+from phymotion_jax.state import State, activity, body_of, moving_body
 
 _PARTS: dict[str, Callable[[State, Humanoid, PaperPreset], Violation]] = {
     "kin.velocity": kinematic.velocity,
@@ -42,8 +41,7 @@ def measure_paper(
     Raises:
       ModelError: for a humanoid that is not SMPL's tree with soles.
     """
-    body = Humanoid.from_betas(batch.betas, batch.mass_kg) if humanoid is None else humanoid
-    require_smpl(body.parents, len(body.feet))
+    body = body_of(batch, humanoid)
     state = moving_body(batch, body, backend=backend, floor=floor)
     parts = {name: part(state, body, preset) for name, part in _PARTS.items()}
     if preset.self_penetration is not None:

@@ -6,6 +6,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 from phymotion_jax.body.skeleton import BODY_NAMES
+from phymotion_jax.checks import FPS_RANGE
 from phymotion_jax.errors import Status
 from phymotion_jax.presets import Preset
 
@@ -14,7 +15,8 @@ from phymotion_jax.presets import Preset
 class Forces:
     """Forces behind a score, in world axes. Axes: ``B`` clips, ``T`` frames, ``L`` links.
 
-    Zero on padding. Only the `physical` preset solves for them.
+    Zero on padding, where feet have no centre of pressure. Only the `physical` preset solves for
+    them.
     """
 
     ground: Float[Array, "B T 3 3"]
@@ -32,6 +34,10 @@ class Forces:
     torque: Float[Array, "B T L 3"]
     """Across each joint with the ground's forces at work, in the link's own axes, in N·m; the
     root's is what nothing supplies."""
+
+    def moved_by(self, origin: Float[Array, "B 2"]) -> "Forces":
+        """The same where the origin lies elsewhere over the floor, in metres."""
+        return self.replace(cop=self.cop.at[..., :2].add(origin[:, None, None]))
 
 
 @struct.dataclass
@@ -109,8 +115,9 @@ class Report:
 _REASONS = {
     Status.EMPTY: "no frames",
     Status.TOO_SHORT: "too few frames for an acceleration",
-    Status.BAD_FPS: "the frame rate is not a positive number",
+    Status.BAD_FPS: "the frame rate is not one of {:g} to {:g} a second".format(*FPS_RANGE),
     Status.NOT_FINITE: "NaN or infinity on a real frame",
     Status.BAD_ROTATION: "a quaternion is far from unit norm",
-    Status.BAD_UNITS: "the positions cannot be metres",
+    Status.BAD_UNITS: "positions or floor cannot be metres, betas standard deviations, the mass "
+    "kilograms or static_conf probabilities",
 }

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial, reduce
 from typing import Any
 
@@ -33,7 +34,7 @@ from phymotion_jax.presets import (
 from phymotion_jax.reference.measure import measure_reference
 from phymotion_jax.report import Report
 from phymotion_jax.sharding import by_clip, clip_mesh, in_pieces, over_devices
-from phymotion_jax.state import rest_padding
+from phymotion_jax.state import near_origin, rest_padding
 from phymotion_jax.status import batch_status, mask_out
 
 _CHAINS: dict[type[Preset], Callable[[MotionBatch, Any, Any, Any, Backend, Any], Findings]] = {
@@ -90,11 +91,22 @@ def score(
     if backend not in BACKENDS:
         raise UnknownNameError("dynamics backend", backend, BACKENDS)
     _require_one_floor(floor, level_floor)
-    chosen = get_preset(preset).smoothed() if smooth else get_preset(preset)
-    if self_penetration is not None:
-        chosen = chosen.at_level(self_penetration)
+    chosen = _chosen(preset, smooth, self_penetration)
     settings = {"preset": chosen, "backend": backend, "forces": forces, "levelled": level_floor}
-    return _score(*_in_one_form(batch, humanoid, floor, chosen, skin), **settings)
+    with _precision_of(batch):
+        return _score(*_in_one_form(batch, humanoid, floor, chosen, skin), **settings)
+
+
+def _chosen(preset: Preset | str, smooth: bool, self_penetration: Level | None) -> Preset:
+    """A preset as it was asked for."""
+    chosen = get_preset(preset).smoothed() if smooth else get_preset(preset)
+    return chosen if self_penetration is None else chosen.at_level(self_penetration)
+
+
+def _precision_of(batch: MotionBatch) -> AbstractContextManager[None]:
+    """No doubles for a batch in single precision, where JAX has them switched on: each constant
+    that is one would make doubles of all that it meets, and GPU kernels take none."""
+    return jax.enable_x64(batch.root_pos.dtype == jnp.float64)
 
 
 def _in_one_form(
@@ -128,10 +140,12 @@ def _score(
 ) -> Report:
     status = batch_status(batch, floor)
     valid = status == int(Status.OK)
-    usable = rest_padding(mask_out(batch, valid))
+    usable, origin = near_origin(mask_out(batch, valid))
+    usable = rest_padding(usable)
     usable = level.level_floor(usable, humanoid) if levelled else usable
     found = _CHAINS[type(preset)](usable, humanoid, floor, preset, backend, skin)
-    return _report(found if forces else found._replace(forces=None), usable, status, preset)
+    told = found.forces and found.forces.moved_by(origin) if forces else None
+    return _report(found._replace(forces=told), usable, status, preset)
 
 
 @partial(jax.jit, static_argnames=("mesh", "preset", "backend", "forces", "levelled"))
@@ -228,6 +242,8 @@ class Scorer:
         *,
         backend: Backend = "fused",
         floor: float | None = None,
+        forces: bool = False,
+        smooth: bool = False,
         level_floor: bool = False,
         self_penetration: Level | None = None,
         skin: Skin | None = None,
@@ -240,6 +256,8 @@ class Scorer:
           preset: thresholds, by name or as a `Preset`.
           backend: of the inverse dynamics, "fused" or "mjx".
           floor: height of the floor in metres; estimated from each clip where it is None.
+          forces: give the forces as well; see `score`.
+          smooth: the form for gradients; see `score`.
           level_floor: turn each clip until its floor is level; see `score`.
           self_penetration: how it is measured, in place of the preset's own way; see `score`.
           skin: whose triangles are tried, for "mesh".
@@ -249,7 +267,8 @@ class Scorer:
             are larger than theirs. Reports of larger batches are on the host.
 
         Raises:
-          UnknownNameError: for a preset, backend or level of self-penetration that does not exist.
+          UnknownNameError: for a preset, backend or level of self-penetration that does not exist,
+            or a preset without a smooth form.
           MotionError: for a floor that is not finite, or that is to be levelled as well.
           ValueError: for devices that are none, a mesh of several axes, or no clips at once.
         """
@@ -260,11 +279,11 @@ class Scorer:
         if clips_at_once is not None and clips_at_once < 1:
             raise ValueError(f"clips_at_once: found {clips_at_once}; one or more were wanted")
         _require_one_floor(floor, level_floor)
-        chosen = get_preset(preset)
-        self.preset = chosen if self_penetration is None else chosen.at_level(self_penetration)
+        self.preset = _chosen(preset, smooth, self_penetration)
         self.skin = skin
         self.backend: Backend = backend
         self.floor = floor
+        self.forces = forces
         self.level_floor = level_floor
         self.mesh = None if devices is None else clip_mesh(devices)
         self.clips_at_once = clips_at_once
@@ -282,7 +301,8 @@ class Scorer:
         one of `jax.ShapeDtypeStruct`s.
         """
         function, settings = self._function()
-        return function.lower(*self.arguments(batch, humanoid), **settings)
+        with _precision_of(batch):
+            return function.lower(*self.arguments(batch, humanoid), **settings)
 
     def arguments(self, batch: MotionBatch, humanoid: Humanoid | None = None) -> tuple[Any, ...]:
         """What the compiled program of `lower` is called with."""
@@ -290,10 +310,11 @@ class Scorer:
 
     def _run(self, batch: MotionBatch, humanoid: Humanoid | None) -> Report:
         function, settings = self._function()
-        return function(*self.arguments(batch, humanoid), **settings)
+        with _precision_of(batch):
+            return function(*self.arguments(batch, humanoid), **settings)
 
     def _function(self) -> tuple[Any, dict[str, Any]]:
-        settings = {"preset": self.preset, "backend": self.backend, "forces": False}
+        settings = {"preset": self.preset, "backend": self.backend, "forces": self.forces}
         settings["levelled"] = self.level_floor
         if self.mesh is None:
             return _score, settings

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.qpos import JointMotion
+from phymotion_jax.body.skeleton import require_smpl
 from phymotion_jax.dynamics import GRAVITY, Backend, dynamics
 from phymotion_jax.kernels.contacts import link_points
 from phymotion_jax.kernels.differences import angular_rates, linear_rates
@@ -25,8 +26,9 @@ from phymotion_jax.kernels.vectors import (
 )
 from phymotion_jax.motion import MotionBatch
 
-FindFloor = Callable[[Array, Array, Array], Array]
-"""Floor height ``(B,)`` from lowest point ``(B, T)``, mask ``(B, T)`` and fps ``(B, 1)``."""
+FindFloor = Callable[[Array, Array, Array, Array], Array]
+"""Floor height ``(B,)`` from lowest point ``(B, T)``, mask ``(B, T)``, fps ``(B, 1)`` and needed
+vertical force ``(B, T)``, in body weights."""
 
 
 class State(NamedTuple):
@@ -66,12 +68,35 @@ def rest_padding(batch: MotionBatch) -> MotionBatch:
     Padding may hold NaN, and NaN survives a product with zero: it is replaced before any
     arithmetic. A clip that `status.mask_out` has emptied rests on every frame.
     """
-    rest = jnp.array([1.0, 0.0, 0.0, 0.0])
+    rest = jnp.array([1.0, 0.0, 0.0, 0.0], batch.joint_quat.dtype)
     return batch.replace(
         root_pos=jnp.where(batch.mask[..., None], batch.root_pos, 0.0),
         joint_quat=jnp.where(batch.mask[..., None, None], batch.joint_quat, rest),
         static_conf=jnp.where(batch.mask[..., None], batch.static_conf, jnp.nan),
     )
+
+
+def body_of(batch: MotionBatch, humanoid: Humanoid | None) -> Humanoid:
+    """The body that was given, or each clip's own, in the precision of the motion.
+
+    Raises:
+      ModelError: for one that is not SMPL's tree with soles.
+    """
+    body = Humanoid.from_betas(batch.betas, batch.mass_kg) if humanoid is None else humanoid
+    require_smpl(body.parents, len(body.feet))
+    return body.astype(batch.root_pos.dtype)
+
+
+def near_origin(batch: MotionBatch) -> tuple[MotionBatch, Float[Array, "B 2"]]:
+    """The same batch moved over the floor by whole metres, and by how many, to near where it began.
+
+    A kilometre out float32 moves in steps of a twentieth of a millimetre, and what is worked out
+    there falls on them: at 120 frames a second a force of a tenth of the weight. Differences with
+    whole numbers are exact, so that near the origin nothing changes at all.
+    """
+    at = jax.lax.stop_gradient(jnp.round(batch.root_pos[:, 0, :2]))
+    moved = batch.root_pos[..., :2] - at[:, None]
+    return batch.replace(root_pos=jnp.concatenate([moved, batch.root_pos[..., 2:]], axis=-1)), at
 
 
 def joint_rates(batch: MotionBatch) -> JointMotion:
@@ -90,6 +115,17 @@ def rates_of(
     return JointMotion(quat, ang_vel, ang_acc, root_pos, root_acc)
 
 
+def floor_of_slow_frames(
+    lowest: Float[Array, "B T"],
+    mask: Bool[Array, "B T"],
+    fps: Float[Array, "B 1"],
+    push: Float[Array, "B T"],
+) -> Float[Array, " B"]:
+    """The floor of a motion whose forces are too noisy to tell a flight: see `FindFloor`."""
+    del push
+    return floor_height(lowest, mask, fps)
+
+
 def moving_body(
     batch: MotionBatch,
     humanoid: Humanoid,
@@ -97,7 +133,7 @@ def moving_body(
     joints: JointMotion | None = None,
     backend: Backend = "fused",
     floor: Float[Array, " B"] | float | None = None,
-    find_floor: FindFloor = floor_height,
+    find_floor: FindFloor = floor_of_slow_frames,
 ) -> State:
     """World motion, forces, contact points and floor of a batch without NaN.
 
@@ -107,13 +143,14 @@ def moving_body(
       joints: the batch's joint motion with its rates, by default `joint_rates`.
       backend: of the inverse dynamics.
       floor: its height in metres; estimated from each clip where it is None.
-      find_floor: how, from the height of the lowest contact point, the mask and the frame rate.
+      find_floor: how.
     """
     joints = joint_rates(batch) if joints is None else joints
     found = dynamics(humanoid, joints, backend=backend)
     # Barriers: what follows reads these many times, and XLA would rather compute them again.
     motion, wrenches, com = jax.lax.optimization_barrier(found)
     root = joints.root_pos
+    weight = -GRAVITY[2] * jnp.broadcast_to(humanoid.total_mass, batch.fps.shape)[:, None]
     points = link_points(
         motion.rot,
         add(motion.pos, root),
@@ -123,7 +160,8 @@ def moving_body(
     points = jax.lax.optimization_barrier(points)
     if floor is None:
         lowest = jnp.min(points[2], axis=0)
-        height = find_floor(lowest, batch.mask, batch.fps[:, None])
+        push = wrenches.root_force[2][0] / weight
+        height = find_floor(lowest, batch.mask, batch.fps[:, None], push)
     else:
         height = jnp.broadcast_to(jnp.asarray(floor, batch.root_pos.dtype), batch.fps.shape)
     return State(
@@ -132,7 +170,7 @@ def moving_body(
         joints=joints,
         motion=motion,
         wrenches=wrenches,
-        weight=-GRAVITY[2] * jnp.broadcast_to(humanoid.total_mass, batch.fps.shape)[:, None],
+        weight=weight,
         com=tuple(c[0] for c in add(com, root)),  # pyright: ignore[reportArgumentType]
         points=(points[0], points[1], points[2] - height[:, None]),
         floor=height,

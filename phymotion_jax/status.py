@@ -1,7 +1,8 @@
 """Which clips of a batch can be scored, decided inside the jitted call.
 
 The bounds are those of `checks`, which clips from files have passed already; a generator's arrays
-meet them here.
+meet them here. But for the length of rotation vectors: here they are quaternions, and degrees that
+were taken for radians are some other rotation.
 """
 
 import jax.numpy as jnp

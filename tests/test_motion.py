@@ -442,10 +442,12 @@ def test_arrays_stay_where_they_are(rng):
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "float32"])
 def test_half_precision_costs_no_more_than_its_digits(kind, rng):
     """Rotations are worked out in float32, and a joint at rest is no rotation in any of them."""
-    given = {k: jnp.asarray(v, kind) for k, v in arrays(rng).items() if k in ("transl", "poses")}
-    given["poses"] = given["poses"].at[:, :, 3].set(0.0)
-    got = MotionBatch.from_arrays(**given, fps=30.0)
-    want = MotionBatch.from_arrays(**{k: v.astype("float32") for k, v in given.items()}, fps=30.0)
+    data = arrays(rng)
+    transl, poses = (jnp.asarray(data[name], kind) for name in ("transl", "poses"))
+    poses = poses.at[:, :, 3].set(0.0)
+    got = MotionBatch.from_arrays(transl=transl, poses=poses, fps=30.0)
+    transl, poses = transl.astype("float32"), poses.astype("float32")
+    want = MotionBatch.from_arrays(transl=transl, poses=poses, fps=30.0)
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
@@ -454,7 +456,7 @@ def test_half_precision_costs_no_more_than_its_digits(kind, rng):
 
 def test_doubles_are_taken_without_a_word(rng):
     """NumPy's own type, where JAX has no doubles: warnings are errors here."""
-    data = arrays(rng)
+    data: dict[str, Any] = arrays(rng)
     got = MotionBatch.from_arrays(transl=data["transl"], poses=data["poses"], fps=30.0)
     assert {x.dtype.name for x in jax.tree.leaves(got)} == {"float32", "bool"}
 

@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from importlib.resources import files
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from motions import CLIPS, LENGTH, batch_of, clip, rotated, smooth, zeros_like_b
 from phymotion_jax import scorer
 from phymotion_jax.assets import demo_clips
 from phymotion_jax.assets.calibrate import CALIBRATED
+from phymotion_jax.body.skeleton import body_index
 from phymotion_jax.errors import Status, UnknownNameError
 from phymotion_jax.io import load_motion
 from phymotion_jax.motion import MotionBatch
@@ -28,6 +30,9 @@ BATCH_ATOL = 1e-5
 
 TURN_ATOL = 1e-3
 """Float32 rounding of positions some metres out, in accelerations, over ramps a few cm wide."""
+
+FAR_M = 1e-3
+"""A few steps of float32 three kilometres out."""
 
 RATE_ATOL = 0.03
 """Between 30 and 60 frames a second: what the issue asks for."""
@@ -93,6 +98,27 @@ def test_turning_the_world_changes_nothing(demo):
     walk = demo["walk"]
     report = report_of(walk, rotated(walk, 1.1, shift=(3.0, -2.0)))
     np.testing.assert_allclose(parts_of(report, 1), parts_of(report, 0), atol=TURN_ATOL)
+
+
+def test_far_from_the_origin_too(demo):
+    """At 120 frames a second and kilometres away, where float32 moves in steps of 0.1 mm."""
+    from test_scorer import doubled  # noqa: PLC0415
+
+    fine = doubled(doubled(demo["walk"].take(np.arange(LENGTH // 4))))
+    far = np.array([3000.3, -2000.6])
+    report: Any = report_of(fine, rotated(fine, 0.0, shift=tuple(far)))
+    np.testing.assert_allclose(parts_of(report, 1), parts_of(report, 0), atol=TURN_ATOL)
+    cop = report.forces.cop[..., :2]
+    assert np.nanmedian(np.abs(cop[1] - far - cop[0])) < FAR_M
+
+
+def test_no_forces_on_padding(demo):
+    report: Any = report_of(demo["squat"].take(np.arange(60)))
+    assert np.isnan(report.forces.cop[0, 60:]).all()
+    for name in ("ground", "residual_force", "residual_moment", "torque"):
+        forces = getattr(report.forces, name)[0]
+        assert np.abs(forces[:60]).max() > 0.1, name
+        assert not forces[60:].any(), name
 
 
 def test_nothing_to_score():
@@ -184,6 +210,52 @@ def test_hovering_does_not_excuse_from_sliding(demo, clean):
     both = report_of(skating, violate(skating, "hover", "strong"))
     assert both.parts["con.float"][1] > 0.3
     assert both.parts["con.slip"][1] > both.parts["con.slip"][0] - 0.05
+
+
+def lying(demo, path):
+    """The one who has fallen, at rest, moved along x by a path over time."""
+    motion = demo["fall"].take(np.full(LENGTH // 2, demo["fall"].n_frames - 1))
+    pos = motion.root_pos.copy()
+    pos[:, 0] += path(np.arange(len(pos)) / motion.fps)
+    return motion.replace(root_pos=pos)
+
+
+def test_a_lying_body_slides_as_far_as_friction_lets_it(demo):
+    """At rest; at 1 m/s without end; and from 2 m/s until a friction of 0.3 has stopped it."""
+
+    def braked(t):
+        stop = 2.0 / (0.3 * 9.81)
+        t = np.minimum(t, stop)
+        return 2.0 * t - 0.5 * 0.3 * 9.81 * t**2
+
+    report = report_of(*(lying(demo, path) for path in (np.zeros_like, lambda t: t, braked)))
+    at_rest, gliding, stopping = report.parts["con.slip"][:3]
+    assert at_rest < 0.05
+    assert gliding == pytest.approx(1.0, abs=0.01)
+    assert report.links["con.slip"][1, body_index("spine3")] > 0.5
+    assert stopping < 0.5 * gliding
+
+
+@pytest.mark.parametrize("kind", ["impossible_lean", "skate_fast", "spin"])
+def test_noise_betters_nothing(demo, kind):
+    """Forces are not judged on frames that are artefacts: those drop out of the mean, and do not
+    count as good ones."""
+    wrong = violate(demo["walk"], kind, "strong")
+    report = report_of(wrong, violate(wrong, "joint_jitter", "strong"))
+    assert report.parts["kin.discontinuity"][1] > 0.3
+    assert report.reward[1] < report.reward[0]
+
+
+def test_who_flies_does_not_say_where_the_floor_is():
+    """The height of a jump, where the lowest point is slow, with little besides."""
+
+    def thrown(t):
+        s = np.clip(t - 0.5, 0.0, 0.6)
+        return (0.0, 0.0, 9.81 * s * (0.6 - s) / 2.0)
+
+    jump = clip(root=thrown, seconds=1.6)
+    report = report_of(jump, jump.take(np.arange(11, 37)))
+    np.testing.assert_allclose(report.floor_height[:2], 0.0, atol=0.02)
 
 
 def test_forces_only_where_asked_for(demo):

@@ -35,6 +35,33 @@ def test_same_in_every_process(preset):
     assert first == second
 
 
+SINGLE = """
+import jax, jax.numpy as jnp
+from phymotion_jax import MotionBatch, load_motion, score
+from phymotion_jax.assets import demo_clips
+batch = MotionBatch.from_motions([load_motion(demo_clips()[0])])
+def reward(root_pos, **settings):
+    report = score(batch.replace(root_pos=root_pos.astype(batch.root_pos.dtype)), **settings)
+    return jnp.sum(report.reward.astype(root_pos.dtype)), report
+double = batch.root_pos.astype(jnp.float64)
+slope, report = jax.eval_shape(jax.grad(reward, has_aux=True), double)
+print(slope.dtype, *{x.dtype for x in jax.tree.leaves(report) if x.dtype.kind == "f"})
+report = jax.eval_shape(lambda batch: score(batch, preset="reference"), batch.replace(
+    **{k: v.astype(double.dtype) for k, v in vars(batch).items() if getattr(v, "ndim", 0)
+       if v.dtype.kind == "f"}))
+print(*{x.dtype for x in jax.tree.leaves(report) if x.dtype.kind == "f"})
+"""
+
+
+def test_single_precision_stays_single():
+    """Where JAX has doubles switched on: one constant that is a double makes doubles of all that it
+    meets, and kernels for GPUs take none. Batches of doubles are scored in doubles."""
+    environment = os.environ | {"JAX_ENABLE_X64": "1"}
+    argv = [sys.executable, "-c", SINGLE]
+    found = subprocess.run(argv, env=environment, stdout=subprocess.PIPE, check=True)
+    assert found.stdout.split() == [b"float64", b"float32", b"float64"]
+
+
 LOWERED = """
 import sys, jax.numpy as jnp
 sys.modules["jax.experimental.pallas.triton"] = None

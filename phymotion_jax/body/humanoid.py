@@ -1,6 +1,6 @@
 """`Humanoid`: a tree of links with masses, contact points, capsules and limits."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -129,6 +129,10 @@ class Humanoid:
     def total_mass(self) -> Float[Array, " *B"]:
         """Mass of the whole body."""
         return jnp.sum(self.mass, axis=-1)
+
+    def astype(self, dtype: Any) -> "Humanoid":
+        """The same body in another precision."""
+        return jax.tree.map(lambda number: number.astype(dtype), self)
 
     @classmethod
     def from_betas(

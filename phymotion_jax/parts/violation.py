@@ -73,7 +73,7 @@ def summarise(parts: Sequence[Violation], mask: Bool[Array, "B T"], n_links: int
     blamed = _worst_link(jnp.concatenate(there), [part.links for part in parts])
     added = [jnp.sum(jnp.where(mask, by_row, 0.0), axis=2) / count[0] for by_row in rows]
     owner = [(k, link) for k, part in enumerate(parts) for link in part.links]
-    links = jnp.zeros((len(parts), n_links, len(mask)))
+    links = jnp.zeros((len(parts), n_links, len(mask)), frame.dtype)
     links = links.at[tuple(np.array(owner).T)].add(jnp.concatenate(added))
     return Summary(
         value=jnp.stack(values),

@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from einops import rearrange
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.kernels.tree import take_rows
@@ -36,7 +36,14 @@ def forces_of(scene: Scene, humanoid: Humanoid) -> Forces:
         residual_moment=jnp.stack(scale(ground.residual_moment, state.weight), axis=-1),
         torque=jnp.stack([rearrange(c, "l b t -> b t l") for c in scene.loads.moment], axis=-1),
     )
+    found = jax.tree.map(partial(_where_real, mask=state.mask), found)
+    found = found.replace(cop=jnp.where(state.mask[..., None, None], found.cop, jnp.nan))
     return jax.tree.map(partial(_at_given, scene.frames), found)
+
+
+def _where_real(values: Float[Array, "B F *any"], mask: Bool[Array, "B F"]) -> Array:
+    """A body at rest on padding weighs, and its knees hold it: nobody asked for that."""
+    return jnp.where(mask.reshape(*mask.shape, *[1] * (values.ndim - 2)), values, 0.0)
 
 
 def _at_given(frames: Substeps, values: Float[Array, "B F *any"]) -> Float[Array, "B T *any"]:

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.body.skeleton import require_smpl
 from phymotion_jax.body.skin import Skin
 from phymotion_jax.dynamics import Backend
 from phymotion_jax.kernels.windows import mean_and_worst
@@ -19,14 +18,15 @@ from phymotion_jax.physical import contact, dynamic, kinematic
 from phymotion_jax.physical.forces import forces_of
 from phymotion_jax.physical.ramps import SHARPNESS
 from phymotion_jax.physical.scene import Scene, scene
+from phymotion_jax.physical.slip import slip
 from phymotion_jax.presets import PhysicalPreset
-from phymotion_jax.state import activity
+from phymotion_jax.state import activity, body_of
 
 _PARTS: dict[str, Callable[[Scene, Humanoid, PhysicalPreset], Violation]] = {
     "kin.velocity": kinematic.velocity,
     "kin.discontinuity": kinematic.discontinuity,
     "kin.joint_limit": kinematic.joint_limit,
-    "con.slip": contact.slip,
+    "con.slip": slip,
     "con.ground_penetration": contact.ground_penetration,
     "con.float": contact.floating,
     "con.balance": contact.balance,
@@ -39,6 +39,9 @@ _PARTS: dict[str, Callable[[Scene, Humanoid, PhysicalPreset], Violation]] = {
 
 _FORCES = ("con.slip", "con.balance", "dyn.torque", "dyn.grf", "dyn.effort", "dyn.residual")
 """Parts that differences between frames decide: an artefact's say little of them."""
+
+_LEAST_JUDGED = 1e-3
+"""Share of a clip, for clips without frames."""
 
 
 def measure_physical(
@@ -54,8 +57,7 @@ def measure_physical(
     Raises:
       ModelError: for a humanoid that is not SMPL's tree with soles.
     """
-    body = Humanoid.from_betas(batch.betas, batch.mass_kg) if humanoid is None else humanoid
-    require_smpl(body.parents, len(body.feet))
+    body = body_of(batch, humanoid)
     seen = scene(batch, body, floor, preset, backend)
     found = _violations(seen, body, preset, skin, batch.betas)
     level = method(preset.self_penetration, skin)
@@ -103,6 +105,12 @@ def _over_clip(
         frames, seen.state.mask, seen.state.fps, preset.window_s, sharpness
     )
     values = dict(zip(arrays, 0.5 * (mean + worst), strict=True))
+    # A frame that is not judged drops out: else noise would better what is bad besides.
+    state = seen.state
+    frames = jnp.maximum(jnp.sum(state.mask, axis=1), 1)
+    judged = jnp.sum(jnp.where(state.mask, trust, 0.0), axis=1) / frames
+    for name in _FORCES:
+        values[name] = jnp.minimum(values[name] / jnp.maximum(judged, _LEAST_JUDGED), 1.0)
     given = seen.frames.at_given
     return {
         name: found[name]._replace(frame=given(frame), by_row=given(by_row), value=values[name])

@@ -10,6 +10,7 @@ from phymotion_jax.parts.kinematic import range_excess
 from phymotion_jax.parts.self_penetration import link_overlap
 from phymotion_jax.physical import contact, dynamic, kinematic
 from phymotion_jax.physical.scene import Scene
+from phymotion_jax.physical.slip import slide_speed
 from phymotion_jax.presets import PhysicalPreset
 
 Quantity = Callable[[Scene, Humanoid, PhysicalPreset], Float[Array, "B T"]]
@@ -21,7 +22,7 @@ QUANTITIES: dict[str, Quantity] = {
     "pop_m": lambda s, h, p: s.roughness.root,
     "overlap_m": lambda s, h, p: link_overlap("hull", s.state, h).depth,
     "range_excess_rad": lambda s, h, p: jnp.max(range_excess(s.state, h), axis=0),
-    "slide_m_s": lambda s, h, p: jnp.max(contact.slide_speed(s, h, p), axis=0),
+    "slide_m_s": lambda s, h, p: jnp.max(slide_speed(s, h, p)[0], axis=0),
     "penetration_m": lambda s, h, p: jnp.maximum(-jnp.min(s.state.points[2], axis=0), 0.0),
     "unsupported_bw": lambda s, h, p: contact.unsupported(s),
     "imbalance_m": lambda s, h, p: s.imbalance,

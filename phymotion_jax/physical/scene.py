@@ -10,6 +10,7 @@ from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.dynamics import Backend
 from phymotion_jax.kernels.differences import linear_rates
 from phymotion_jax.kernels.filters import low_pass_motion
+from phymotion_jax.kernels.floor import floor_height
 from phymotion_jax.kernels.vectors import (
     Quat,
     Vec,
@@ -85,8 +86,9 @@ def scene(
     root, quat = low_pass_motion(raw_root, raw, batch.mask, fps, cutoff)
     rough = roughness(*_raw(given), given.mask, given.fps[:, None], (fps, cutoff), preset)
     rough = Roughness(*(frames.from_given(c) for c in rough))
+    joints = rates_of(quat, root, batch.mask, fps)
     state = moving_body(
-        batch, humanoid, joints=rates_of(quat, root, batch.mask, fps), backend=backend, floor=floor
+        batch, humanoid, joints=joints, backend=backend, floor=floor, find_floor=floor_height
     )
     conf = static_points(batch.static_conf, humanoid.contact_link)
     touch = _touch(state, humanoid, conf, preset)

@@ -9,7 +9,6 @@ from jaxtyping import Array, Bool, Float
 
 from phymotion_jax.body.published import FOOT_LINKS, published_humanoid
 from phymotion_jax.dynamics import Backend
-from phymotion_jax.kernels.floor import floor_height
 from phymotion_jax.kernels.tree import take_rows
 from phymotion_jax.kernels.vectors import Vec, add, norm
 from phymotion_jax.loads import ground_loads
@@ -21,7 +20,7 @@ from phymotion_jax.reference.coordinates import (
     coordinate_torque,
     coordinates,
 )
-from phymotion_jax.state import State, moving_body
+from phymotion_jax.state import State, floor_of_slow_frames, moving_body
 
 _FADE_HEIGHT_M, _FADE_SPEED_M_S = 0.06, 0.5
 """Where contact has faded out without `hard_gates`: the error of recovered heights, and the speed
@@ -70,7 +69,7 @@ def scene(
     quirks = preset.quirks
     rate = jnp.full_like(batch.fps, preset.fps) if quirks.fixed_frame_rate else batch.fps
     batch = batch.replace(fps=rate)
-    body = published_humanoid(soles=not quirks.joint_origins_as_soles)
+    body = published_humanoid(soles=not quirks.joint_origins_as_soles).astype(batch.fps.dtype)
     coords = jax.lax.optimization_barrier(coordinates(batch, rate[:, None], quirks))
     state = moving_body(
         batch,
@@ -78,7 +77,7 @@ def scene(
         joints=coords.joints,
         backend=backend,
         floor=floor,
-        find_floor=_lowest if quirks.floor_is_lowest else floor_height,
+        find_floor=_lowest if quirks.floor_is_lowest else floor_of_slow_frames,
     )
     height = reduce(state.points[2], "(f p) b t -> f b t", "min", f=len(FOOT_LINKS))
     to_root, foot = _foot_velocities(state, coords, quirks.false_start)
@@ -105,10 +104,13 @@ def scene(
 
 
 def _lowest(
-    lowest: Float[Array, "B T"], mask: Bool[Array, "B T"], fps: Float[Array, "B 1"]
+    lowest: Float[Array, "B T"],
+    mask: Bool[Array, "B T"],
+    fps: Float[Array, "B 1"],
+    push: Float[Array, "B T"],
 ) -> Float[Array, " B"]:
     """Height of the lowest point of the whole clip; zero for a clip without frames."""
-    del fps
+    del fps, push
     height = jnp.min(jnp.where(mask, lowest, jnp.inf), axis=1)
     return jnp.where(jnp.isfinite(height), height, 0.0)
 
