@@ -52,7 +52,7 @@ DIGITS = 2
 
 CALIBRATED = (
     *("jitter_rad", "jitter_m", "pop_rad", "pop_m", "overlap_m", "range_excess_rad"),
-    *("slide_m_s", "residual_bw"),
+    *("fold_rad", "slide_m_s", "residual_bw"),
 )
 """Ramps that begin where these captures end. For the others, sources tell of people who do more, or
 of what the model does not know."""

@@ -276,6 +276,8 @@ VIOLATED = {
     "knee_backwards": "kin.joint_limit",
     "elbow_backwards": "kin.joint_limit",
     "head_turned": "kin.joint_limit",
+    "spine_folded": "kin.joint_limit",
+    "glide_lying": "con.slip",
     "limb_through_body": "kin.self_penetration",
 }
 

@@ -193,6 +193,29 @@ def slowness(clean, wrong):
     return np.sqrt(9.81 / -fall.mean())
 
 
+def glide(clean, wrong):
+    """Metres a second of one pose that lies on its back on the floor, head first."""
+    turns, places = posed(wrong)
+    assert np.ptp(wrong.joint_quat, axis=0).max() == 0.0
+    assert np.allclose(lowest(wrong), lowest(clean)[0], atol=EXACT)
+    assert turns[0][0].apply([0.0, 0.0, 1.0])[2] > 0.9  # the belly is up
+    step = np.diff(places[:, 0], axis=0) * clean.fps
+    along = places[0, body_index("head")] - places[0, 0]
+    assert np.ptp(step, axis=0).max() < 1e-3 and abs(step[0, 2]) < 1e-6
+    return step[0] @ along / np.linalg.norm(along[:2])
+
+
+def folded(clean, wrong):
+    """Degrees of the lowest link of the spine and of the highest, against each other."""
+    low, high = (
+        rotations(wrong, body_index(link)).as_rotvec(degrees=True)[inside(wrong)]
+        for link in ("spine1", "spine3")
+    )
+    middle = len(low) // 2
+    assert np.allclose(low[middle], -high[middle], atol=0.1)
+    return low[middle, 0]
+
+
 MEASURES = {
     "levitate": climb,
     "hover": raised,
@@ -203,6 +226,7 @@ MEASURES = {
     "moonwalk": lost_progress,
     "spin": turned_away,
     "impossible_lean": tilt,
+    "glide_lying": glide,
     "joint_jitter": shaking,
     "root_jitter": lambda clean, wrong: shift(clean, wrong).std(),
     "teleport": jump_between,
@@ -210,6 +234,7 @@ MEASURES = {
     "knee_backwards": lambda clean, wrong: -bend(wrong, "left_knee", "left_ankle", 0).max(),
     "elbow_backwards": lambda clean, wrong: bend(wrong, "left_elbow", "left_wrist", 1).max(),
     "head_turned": look,
+    "spine_folded": folded,
     "limb_through_body": in_chest,
     "too_fast": pace,
     "slowed_jump": slowness,
@@ -225,6 +250,7 @@ TOLERANCE = {
     "too_fast": 0.02,  # whole frames
     "elbow_backwards": 0.03,  # the bone is not square to its hinge
     "knee_backwards": 0.03,
+    "glide_lying": 0.03,  # the head is not straight above the pelvis
 }
 
 
@@ -271,7 +297,7 @@ def test_everything_else_stays(motion, name, level):
 SEEDED = {
     *("skate_slow", "skate_fast", "spin", "impossible_lean", "joint_jitter", "root_jitter"),
     *("teleport", "pop", "knee_backwards", "elbow_backwards", "head_turned", "limb_through_body"),
-    *("position_noise", "rotation_noise"),
+    *("glide_lying", "spine_folded", "position_noise", "rotation_noise"),
 }
 
 

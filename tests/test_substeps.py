@@ -120,7 +120,7 @@ def test_arrays_get_room_by_their_rate():
     traced = []
     jax.jit(lambda fps: traced.append(room(fps, substeps=2)))(16.0)
     assert traced == [2]
-    with pytest.raises(ValueError, match="fps: found a traced value.* wanted substeps as well"):
+    with pytest.raises(ValueError, match=r"fps: found a traced value.* wanted substeps as well"):
         jax.jit(lambda fps: room(fps) * fps)(16.0)
     with pytest.raises(ValueError, match="substeps: found 0; 1 to 4 were wanted"):
         room(16.0, substeps=0)

@@ -3,6 +3,7 @@
 Definitions: PhyMotion (arXiv 2605.14269), section 3.2.
 """
 
+from collections.abc import Sequence
 from functools import reduce
 from itertools import groupby
 
@@ -11,10 +12,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.body.limits import RangeChain
 from phymotion_jax.kernels.overlap import Overlap
 from phymotion_jax.kernels.ranges import outside_range, swing_twist
 from phymotion_jax.kernels.tree import take_rows
-from phymotion_jax.kernels.vectors import Quat, norm, quat_mul, unstack
+from phymotion_jax.kernels.vectors import Quat, norm, quat_angle, quat_mul, unstack
 from phymotion_jax.parts.violation import Violation
 from phymotion_jax.presets import PaperPreset
 from phymotion_jax.state import State
@@ -69,6 +71,18 @@ def range_excess(state: State, humanoid: Humanoid) -> Float[Array, "R B T"]:
     low, high = (unstack(c[np.array(order)]) for c in (humanoid.range_low, humanoid.range_high))
     excess = outside_range(joined, low, high)  # pyright: ignore[reportArgumentType]
     return take_rows(excess, np.argsort(order).tolist())
+
+
+def fold(quat: Quat, chains: Sequence[RangeChain]) -> Float[Array, "R B T"]:
+    """Angle by which the links of each chain turn against each other, in radians: what they turn
+    one by one, less what the chain does. Zero where it is one link."""
+    alone = quat_angle(quat)
+    rows = []
+    for chain in chains:
+        together = quat_angle(_chain_rotation(quat, chain.links))
+        one_by_one = sum(alone[link : link + 1] for link in chain.links)
+        rows.append(one_by_one - together if len(chain.links) > 1 else jnp.zeros_like(together))
+    return jnp.concatenate(rows)
 
 
 def _chain_rotation(quat: Quat, links: tuple[int, ...]) -> Quat:

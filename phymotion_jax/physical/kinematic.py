@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.kernels.overlap import Overlap
 from phymotion_jax.kernels.vectors import norm, unstack
-from phymotion_jax.parts.kinematic import range_excess
+from phymotion_jax.parts.kinematic import fold, range_excess
 from phymotion_jax.parts.violation import Violation
 from phymotion_jax.physical.ramps import ramp, unit, worst
 from phymotion_jax.physical.scene import Scene
@@ -50,7 +50,11 @@ def self_penetration(overlap: Overlap, preset: PhysicalPreset) -> Violation:
 
 
 def joint_limit(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
-    """Angle of the worst anatomical joint beyond its range of motion and the margin."""
-    rows = ramp(range_excess(scene.state, humanoid), preset.range_excess_rad, preset.smooth)
+    """Angle of the worst anatomical joint beyond its range of motion and the margin, or by which
+    the links of one (of a spine, a neck, a forearm) turn against each other."""
+    beyond = ramp(range_excess(scene.state, humanoid), preset.range_excess_rad, preset.smooth)
+    rows = jnp.maximum(
+        beyond, ramp(fold(scene.state.joints.quat, humanoid.ranges), preset.fold_rad, preset.smooth)
+    )
     links = tuple(chain.links[-1] for chain in humanoid.ranges)
     return Violation(worst(rows, preset.smooth), rows, links)

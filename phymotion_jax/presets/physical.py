@@ -76,6 +76,9 @@ class PhysicalPreset(Preset):
     range_excess_rad: Ramp
     """Angle beyond a joint's range of motion and its margin."""
 
+    fold_rad: Ramp
+    """Angle by which the links of a chain (spine, neck) turn against each other."""
+
     slide_m_s: Ramp
     """Speed at which a foot slides under load, over the time within a second that it is loaded."""
 
@@ -169,6 +172,8 @@ PHYSICAL = PhysicalPreset(
     overlap_m=_from_clean("overlap_m", 0.15),
     # Beyond the table's margin of 10 degrees.
     range_excess_rad=_from_clean("range_excess_rad", 0.6),
+    # A spine of three links that turn by 30 degrees to and fro, where people's bend as one.
+    fold_rad=_from_clean("fold_rad", 1.6),
     # A shuffling foot is dragged at some 0.5.
     slide_m_s=_from_clean("slide_m_s", 0.25),
     penetration_m=Ramp(0.02, 0.1),  # in stance, soles of laboratory fits lie within 0.02

@@ -91,6 +91,11 @@ _TABLE = (
         turns.lean, "stance",
     ),
     Violation(
+        "glide_lying", "contact", ("con.slip",), (0.5, 1.0, 3.0), "m/s",
+        "friction of 0.2 would end the slowest within 0.25 s",
+        turns.glide_lying,
+    ),
+    Violation(
         "joint_jitter", "kinematic", ("kin.discontinuity", "dyn.torque", "dyn.effort"),
         (0.01, 0.03, 0.1), "rad",
         "0.01 already costs the published contact score a third; 0.1 is seen by anybody",
@@ -125,6 +130,11 @@ _TABLE = (
         "head_turned", "kinematic", ("kin.joint_limit",), (110.0, 140.0, 180.0), "deg",
         "neck and head turn by 80, and authors differ by 10; 180 looks straight back",
         turns.head_turned,
+    ),
+    Violation(
+        "spine_folded", "kinematic", ("kin.joint_limit",), (40.0, 55.0, 70.0), "deg",
+        "clean clips bend one part of a spine against another by up to 60 in all; weak has 80",
+        turns.spine_folded,
     ),
     Violation(
         "limb_through_body", "kinematic", ("kin.self_penetration",), (0.06, 0.09, 0.12), "m",

@@ -29,6 +29,7 @@ from phymotion_jax.redteam.posing import (
     turned,
     with_feet,
 )
+from phymotion_jax.redteam.timing import freeze
 
 _LIMBS = tuple(
     body_index(f"{side}_{joint}")
@@ -133,6 +134,15 @@ def head_turned(motion: Motion, angle: float, seed: int = 0) -> Motion:
     return _bent(motion, {body_index("neck"): axis, body_index("head"): axis}, 0.5 * angle)
 
 
+def spine_folded(motion: Motion, angle: float, seed: int = 0) -> Motion:
+    """The lowest link of the spine bends by degrees and the highest back again, in the middle half.
+
+    Forwards first with an even seed, else backwards.
+    """
+    axis = side_of(seed) * UNIT_X
+    return _bent(motion, {body_index("spine1"): axis, body_index("spine3"): -axis}, angle)
+
+
 def _bent(motion: Motion, axes: dict[int, np.ndarray], angle: float) -> Motion:
     """Joints that leave what they do for an angle in degrees about an axis, and come back to it."""
     weight, links = middle_half(motion)[:, None], {}
@@ -189,8 +199,23 @@ def lean(motion: Motion, angle: float, seed: int = 0) -> Motion:
     About the floor under its pelvis, to its left with an even seed; and lifted or lowered so that
     its lowest point has the height it had.
     """
+    return _tilted(motion, side_of(seed) * np.cross(UP, sideways(motion)), angle)
+
+
+def glide_lying(motion: Motion, speed: float, seed: int = 0) -> Motion:
+    """The body lies in the pose of its first frame and glides over the floor, head first and
+    without end, in metres a second: on its back with an even seed, else on its face."""
+    still = freeze(motion, 0)
+    left = sideways(still)
+    lying = _tilted(still, -side_of(seed) * left, 90.0)
+    head_first = side_of(seed) * np.cross(UP, left)
+    return moved(lying, speed * seconds(motion)[:, None] * head_first)
+
+
+def _tilted(motion: Motion, axis: np.ndarray, angle: float) -> Motion:
+    """The whole body turned by degrees about an axis through the floor under its pelvis, and lifted
+    or lowered so that its lowest point has the height it had."""
     low = lowest_height(motion)
-    axis = side_of(seed) * np.cross(UP, sideways(motion))
     tilt = about(axis, np.full(motion.n_frames, np.radians(angle)))
     arm = (motion.root_pos[:, 2] - low)[:, None] * UP
     leaning = moved(_reoriented(motion, tilt), turned(tilt, arm) - arm)
