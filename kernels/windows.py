@@ -48,14 +48,14 @@ def _sum_of_blocks(
 ) -> Float[Array, "B T"]:
     """Sum of the frames from one to before another, by the binary digits of their number."""
     total, place, count = jnp.zeros_like(values), start, jnp.maximum(stop - start, 0)
-    block, size = values, 1
-    while block.shape[-1]:
+    block = values
+    for size in (1 << k for k in range(values.shape[-1].bit_length())):
         some = (count // size) % 2 == 1
         total = total + jnp.where(some, take_frames(block, place), 0.0)
         place = place + jnp.where(some, size, 0)
-        block = block[..., :-size] + block[..., size:]
+        block = block + jnp.pad(block[..., size:], [(0, 0), (0, size)])
         # Else each block of the next size adds up its frames anew.
-        block, size = jax.lax.optimization_barrier(block), 2 * size
+        block = jax.lax.optimization_barrier(block)
     return total
 
 

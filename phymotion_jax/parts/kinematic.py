@@ -75,13 +75,12 @@ def range_excess(state: State, humanoid: Humanoid) -> Float[Array, "R B T"]:
 
 def fold(quat: Quat, chains: Sequence[RangeChain]) -> Float[Array, "R B T"]:
     """Angle by which the links of each chain turn against each other, in radians: what they turn
-    one by one, less what the chain does. Zero where it is one link."""
-    alone = quat_angle(quat)
+    one by one, less what the chain does."""
     rows = []
     for chain in chains:
+        one_by_one = quat_angle(tuple(take_rows(c, chain.links) for c in quat))  # pyright: ignore
         together = quat_angle(_chain_rotation(quat, chain.links))
-        one_by_one = sum(alone[link : link + 1] for link in chain.links)
-        rows.append(one_by_one - together if len(chain.links) > 1 else jnp.zeros_like(together))
+        rows.append(jnp.sum(one_by_one, axis=0, keepdims=True) - together)
     return jnp.concatenate(rows)
 
 

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.body.limits import RangeChain
 from phymotion_jax.kernels.overlap import Overlap
 from phymotion_jax.kernels.vectors import norm, unstack
 from phymotion_jax.parts.kinematic import fold, range_excess
@@ -58,3 +59,12 @@ def joint_limit(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Vio
     )
     links = tuple(chain.links[-1] for chain in humanoid.ranges)
     return Violation(worst(rows, preset.smooth), rows, links)
+
+
+def folded(scene: Scene, humanoid: Humanoid) -> Float[Array, "F B T"]:
+    """Angle by which the links of a chain turn against each other, of each that has several."""
+    return fold(scene.state.joints.quat, _with_several(humanoid))
+
+
+def _with_several(humanoid: Humanoid) -> list[RangeChain]:
+    return [chain for chain in humanoid.ranges if len(chain.links) > 1]

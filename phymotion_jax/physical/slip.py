@@ -3,14 +3,13 @@
 from itertools import accumulate
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.kernels.differences import linear_rates
 from phymotion_jax.kernels.tree import take_rows
-from phymotion_jax.kernels.vectors import Vec, add, cross, sub
+from phymotion_jax.kernels.vectors import add, cross, sub
 from phymotion_jax.kernels.windows import moving_sum
 from phymotion_jax.loads import forces_on, support_sizes
 from phymotion_jax.parts.violation import Violation
@@ -47,16 +46,22 @@ loaded while it is still in flight, and a runner's moves at metres a second ther
 _LOWEST_M = 0.03
 """Height over the lowest point at which another carries 1/e of it, where air carries both."""
 
+_NOISE_RATE = 18.0
+"""Speed of what is left of noise behind a low-pass at 5 Hz, for its size, in 1/s: 2π 5 / √3."""
+
 _BRAKING = 0.2
 """Least coefficient of friction of what slides. Walking uses as much, dry shoes hold 0.5 to 1."""
 
+_LIES = Ramp(0.3, 0.7)
+"""Share of what carries the body that something else than its feet has, where it ceases to stand on
+them, and where it lies."""
 
 _LITTLE = 1e-6
 """Body weights, beside what carries nothing."""
 
 
 class _Steps(NamedTuple):
-    """What some rows do on each frame, ``(R, B, T)``."""
+    """What the feet do on each frame, ``(2, B, T)``."""
 
     x: Array
     """Way to the next frame, in metres."""
@@ -65,9 +70,6 @@ class _Steps(NamedTuple):
 
     stands: Array
     """How much it stands, from 0 to 1."""
-
-    load: Array
-    """What it weighs beside others, in body weights; a foot is judged by itself."""
 
 
 def slip(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
@@ -80,30 +82,23 @@ def slip(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
     Hands, knees and backs do slide, and friction brakes them meanwhile: as far as the ground's
     force on them does that, it is no violation.
     """
-    feet, others = slide_speed(scene, humanoid, preset)
-    *_, links = _supports(humanoid)
-    level = ramp(jnp.sum(others, axis=0), preset.slide_m_s, preset.smooth)
-    blame = others / (jnp.max(others, axis=0, initial=0.0) + 1e-9)
-    rows = ramp(feet, preset.slide_m_s, preset.smooth)
+    feet = ramp(foot_slide(scene, humanoid, preset), preset.slide_m_s, preset.smooth)
+    by_support, links = _slides_of_others(scene, humanoid)
+    others = ramp(_speed_of_others(scene, by_support), preset.slide_m_s, preset.smooth)
+    blame = by_support.way / (jnp.max(by_support.way, axis=0, initial=0.0) + _LITTLE)
     soles = tuple(humanoid.contact_link[sole[0]] for sole in humanoid.feet)
     return Violation(
-        worst(jnp.concatenate([rows, level[None]]), preset.smooth),
-        jnp.concatenate([rows, level * blame]),
+        worst(jnp.concatenate([feet, others[None]]), preset.smooth),
+        jnp.concatenate([feet, others * blame]),
         soles + links,
     )
 
 
-def slide_speed(
-    scene: Scene, humanoid: Humanoid, preset: PhysicalPreset
-) -> tuple[Float[Array, "2 B T"], Float[Array, "S B T"]]:
-    """Speed at which what carries slides, over the time within a second that it does, in m/s.
+def foot_slide(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Float[Array, "2 B T"]:
+    """Speed at which each foot slides, in m/s, over the time within a second that it stands.
 
     The mean of its chords: the ways between the ends of a fifth of a second, which a shuffle to and
     fro, or on a circle, does not shorten as it would that of the whole second.
-
-    Returns:
-      Of each foot; and what each support that is no foot's adds to the mean of all of those, by
-      what they carry.
     """
     state = scene.state
     held = ramp(unsupported(scene), preset.unsupported_bw, preset.smooth)
@@ -114,77 +109,14 @@ def slide_speed(
         return moving_sum(values, state.mask, state.fps, seconds)
 
     feet = [_foot_steps(scene, humanoid, sole, held) for sole in humanoid.feet]
-    steps = *(jax.tree.map(lambda c: c[None], foot) for foot in feet), _other_steps(scene, humanoid)
-    x, y, stands, load = (jnp.concatenate(c) for c in zip(*steps, strict=True))
-    around = summed(stands, _SETTLE_S) / (_SETTLE_S * state.fps)
-    stands = stands * jnp.clip(2.0 * around - 1.0, 0.0, 1.0) * load
+    x, y, stands = (jnp.stack(c) for c in zip(*feet, strict=True))
+    stands = _settled(scene, stands)
     way_x, way_y, stands = summed(jnp.stack([stands * x, stands * y, stands]), _CHORD_S)
     square = way_x**2 + way_y**2 - (noise * stands / (_CHORD_S * state.fps)) ** 2
     chord = jnp.sqrt(jnp.maximum(square, 0.0) + _MILLIMETRE**2) - _MILLIMETRE
-    chord = chord * (1.0 - _braked(scene, humanoid, way_x, way_y))
+    chord = chord * (1.0 - _lies(scene, humanoid))
     way, stood = summed(jnp.stack([chord, stands]), _WINDOW_S)
-    shortest = _SHORTEST_STANCE_S * _CHORD_S * state.fps
-    one, rest = slice(len(feet)), slice(len(feet), None)
-    by_foot = way[one] / jnp.maximum(stood[one] / state.fps, shortest)
-    return by_foot, way[rest] / jnp.maximum(jnp.sum(stood[rest], axis=0) / state.fps, shortest)
-
-
-def _braked(
-    scene: Scene, humanoid: Humanoid, way_x: Float[Array, "R B T"], way_y: Float[Array, "R B T"]
-) -> Float[Array, "R B T"]:
-    """How far the ground's force on what slides, over a chord, is against its way, as friction's
-    is: from 0 to 1 at the least that friction would be.
-
-    Whoever stands on his feet is braked and pushed by turns, also where they skate: of feet it
-    counts as far as the body lies on something else, and whole where half its weight does.
-    """
-    state, (soles, others, _) = scene.state, _supports(humanoid)
-    rows = [
-        jnp.stack([*(jnp.sum(take_rows(c, foot), axis=0) for foot in soles), *take_rows(c, others)])
-        for c in scene.loads.ground.forces
-    ]
-    push_x, push_y, load = moving_sum(jnp.stack(rows), state.mask, state.fps, _CHORD_S)
-    length = jnp.sqrt(way_x**2 + way_y**2 + _MILLIMETRE**2)
-    against = -(push_x * way_x + push_y * way_y) / length
-    braked = jnp.clip(against / (_BRAKING * load + _LITTLE), 0.0, 1.0)
-    n_feet = len(soles)
-    lies = jnp.sum(load[n_feet:], axis=0) / (jnp.sum(load, axis=0) + _LITTLE)
-    return jnp.concatenate([jnp.minimum(2.0 * lies, 1.0) * braked[:n_feet], braked[n_feet:]])
-
-
-def _supports(
-    humanoid: Humanoid,
-) -> tuple[tuple[tuple[int, ...], ...], tuple[int, ...], tuple[int, ...]]:
-    """Numbers of each foot's supports, and of all others, and the links of those."""
-    last = [stop - 1 for stop in accumulate(support_sizes(humanoid))]
-    soles = tuple(
-        tuple(g for g, point in enumerate(last) if point in foot) for foot in humanoid.feet
-    )
-    others = tuple(g for g in range(len(last)) if not any(g in foot for foot in soles))
-    return soles, others, tuple(humanoid.contact_link[last[g]] for g in others)
-
-
-def _other_steps(scene: Scene, humanoid: Humanoid) -> _Steps:
-    """Of supports that are no foot's: as the link moves at the place where the force acts, so that
-    rolling over it moves nothing."""
-    state, (_, here, links) = scene.state, _supports(humanoid)
-    origin, turning = (
-        tuple(take_rows(c, links) for c in v) for v in (state.motion.pos, state.motion.ang_vel)
-    )
-    velocity, _ = linear_rates(add(origin, state.joints.root_pos), state.mask, state.fps)  # pyright: ignore
-    com = tuple(c[None] - r for c, r in zip(state.com, state.joints.root_pos, strict=True))
-    place: Vec = tuple(take_rows(c, here) for c in scene.loads.place)  # pyright: ignore
-    arm = sub(add(place, com), origin)  # pyright: ignore
-    x, y, rise = add(velocity, cross(turning, arm))  # pyright: ignore
-    load = take_rows(scene.loads.ground.forces[2], here)
-    stands = jnp.where(state.mask, _stands(load, rise), 0.0)
-    return _Steps(x / state.fps, y / state.fps, stands, load)
-
-
-def _stands(load: Array, rise: Array) -> Array:
-    """How much something stands that carries so much, in body weights, and rises so fast: what
-    comes down or takes off does not stand yet, or any more."""
-    return jnp.minimum(load / _LOADED_BW, 1.0) * (1.0 - ramp(jnp.abs(rise), _RISING))
+    return way / jnp.maximum(stood / state.fps, _SHORTEST_STANCE_S * _CHORD_S * state.fps)
 
 
 def _foot_steps(
@@ -212,5 +144,74 @@ def _foot_steps(
         for rows in (take_rows(c, sole) for c in state.points)
     )
     stands = jnp.where(both, _stands(total, rise * state.fps), 0.0)
-    x, y, stands = (jnp.pad(c, ((0, 0), (0, 1))) for c in (x, y, stands))
-    return _Steps(x, y, stands, jnp.ones_like(stands))
+    return _Steps(*(jnp.pad(c, ((0, 0), (0, 1))) for c in (x, y, stands)))
+
+
+def _stands(load: Array, rise: Array) -> Array:
+    """How much something stands that carries so much, in body weights, and rises so fast: what
+    comes down or takes off does not stand yet, or any more."""
+    return jnp.minimum(load / _LOADED_BW, 1.0) * (1.0 - ramp(jnp.abs(rise), _RISING))
+
+
+def _settled(scene: Scene, stands: Float[Array, "R B T"]) -> Float[Array, "R B T"]:
+    """How much something stands that stood a moment ago and will."""
+    state = scene.state
+    around = moving_sum(stands, state.mask, state.fps, _SETTLE_S) / (_SETTLE_S * state.fps)
+    return stands * jnp.clip(2.0 * around - 1.0, 0.0, 1.0)
+
+
+def _lies(scene: Scene, humanoid: Humanoid) -> Float[Array, "B T"]:
+    """How far the body lies on something else than its feet: then they may slide as an arm does."""
+    load = scene.loads.ground.forces[2]
+    rest = jnp.sum(take_rows(load, _supports_but_feet(humanoid)[0]), axis=0)
+    return ramp(rest / (jnp.sum(load, axis=0) + _LITTLE), _LIES)
+
+
+class _Slides(NamedTuple):
+    """How supports that are no foot's slide. Arrays are ``(S, B, T)``."""
+
+    way: Array
+    """Speed in m/s, by what each carries in body weights, as far as friction does not brake it."""
+
+    load: Array
+    """What each carries while it stands, in body weights."""
+
+
+def _slides_of_others(scene: Scene, humanoid: Humanoid) -> tuple[_Slides, tuple[int, ...]]:
+    """Supports of the links that are no feet: each as its link moves at the place where the force
+    acts, so that rolling over it moves nothing; and the links."""
+    state, (here, links) = scene.state, _supports_but_feet(humanoid)
+    place, force = (
+        tuple(take_rows(c, here) for c in v) for v in (scene.loads.place, scene.loads.ground.forces)
+    )
+    origin, turning = (
+        tuple(take_rows(c, links) for c in v) for v in (state.motion.pos, state.motion.ang_vel)
+    )
+    root = state.joints.root_pos
+    com = tuple(c[None] - r for c, r in zip(state.com, root, strict=True))
+    velocity, _ = linear_rates(add(origin, root), state.mask, state.fps)  # pyright: ignore
+    x, y, rise = add(velocity, cross(turning, sub(add(place, com), origin)))  # pyright: ignore
+    stands = jnp.where(state.mask, _stands(force[2], rise), 0.0)
+    load = force[2] * _settled(scene, stands)
+    noise = _NOISE_RATE * scene.roughness.place_noise
+    speed = jnp.sqrt(jnp.maximum(x**2 + y**2 - noise**2, 0.0) + _MILLIMETRE**2) - _MILLIMETRE
+    against = -(force[0] * x + force[1] * y)
+    braked = against / (_BRAKING * force[2] * (speed + _MILLIMETRE) + _LITTLE)
+    return _Slides(load * speed * (1.0 - jnp.clip(braked, 0.0, 1.0)), load), links
+
+
+def _speed_of_others(scene: Scene, slides: _Slides) -> Float[Array, "B T"]:
+    """Mean speed of all that carries but feet, by what it carries, over the time within a second
+    that it does, in m/s."""
+    state = scene.state
+    sums = jnp.stack([jnp.sum(c, axis=0) for c in slides])
+    way, load = moving_sum(sums, state.mask, state.fps, _WINDOW_S)
+    return way / jnp.maximum(load, _SHORTEST_STANCE_S * state.fps)
+
+
+def _supports_but_feet(humanoid: Humanoid) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Numbers of the supports that are no sole's, and the link of each."""
+    soles = {k for foot in humanoid.feet for k in foot}
+    last = [stop - 1 for stop in accumulate(support_sizes(humanoid))]
+    here = tuple(g for g, point in enumerate(last) if point not in soles)
+    return here, tuple(humanoid.contact_link[last[g]] for g in here)
