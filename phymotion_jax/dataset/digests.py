@@ -15,8 +15,7 @@ def digests_of(paths: Sequence[Path], preset: Preset, surface: Path | None) -> S
     """Digests, under the names by which a folder that was begun with others refuses to go on.
 
     Args:
-      paths: the clips: their names and sizes, since to
-        read them all would take as long as to load them.
+      paths: the clips: their names and sizes, since to read them all takes as long as to load them.
       preset: all of its numbers; its name stays when they are tuned.
       surface: the file of the skin's triangles, where one was given.
     """

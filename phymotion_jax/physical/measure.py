@@ -106,9 +106,8 @@ def _over_clip(
     )
     values = dict(zip(arrays, 0.5 * (mean + worst), strict=True))
     # A frame that is not judged drops out: else noise would better what is bad besides.
-    state = seen.state
-    frames = jnp.maximum(jnp.sum(state.mask, axis=1), 1)
-    judged = jnp.sum(jnp.where(state.mask, trust, 0.0), axis=1) / frames
+    mask = seen.state.mask
+    judged = jnp.sum(jnp.where(mask, trust, 0.0), axis=1) / jnp.maximum(jnp.sum(mask, axis=1), 1)
     for name in _FORCES:
         values[name] = jnp.minimum(values[name] / jnp.maximum(judged, _LEAST_JUDGED), 1.0)
     given = seen.frames.at_given
