@@ -32,7 +32,10 @@ def moving_sum_of_powers(
     power: int,
 ) -> Float[Array, "B T"]:
     """`moving_sum` of powers, of which small ones drown in a running total: by sums of blocks of
-    1, 2, 4, ... frames, of which each window has some, so that nothing is ever subtracted."""
+    1, 2, 4, ... frames, of which each window has some, so that nothing is ever subtracted.
+
+    Args as for `moving_sum`, and the power; zero on padding.
+    """
     powers = jnp.where(mask, values, 0.0) ** power
     start, stop = _window(mask, fps, seconds)
     first, last = jnp.ceil(start), jnp.floor(stop)  # whole frames; the rest counts in part

@@ -13,7 +13,7 @@ MIN_FRAMES = 3
 """An acceleration needs three positions."""
 
 MAX_POSITION_M = 1e4
-"""Out there float32 moves in steps of a millimetre: 0.1 body weights of force at 30 fps."""
+"""Out there float32 moves in steps of a millimetre."""
 
 MAX_BETA = 6.0
 """Betas are standard deviations. From 7 on, some combinations are no bodies: links without mass."""

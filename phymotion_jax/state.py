@@ -91,7 +91,7 @@ def near_origin(batch: MotionBatch) -> tuple[MotionBatch, Float[Array, "B 2"]]:
     """The same batch moved over the floor by whole metres, and by how many, to near where it began.
 
     A kilometre out float32 moves in steps of a twentieth of a millimetre, and what is worked out
-    there falls on them: at 120 frames a second a force of a tenth of the weight. Differences with
+    there falls on them: at 120 frames a second a force of 0.06 of the weight. Differences with
     whole numbers are exact, so that near the origin nothing changes at all.
     """
     at = jax.lax.stop_gradient(jnp.round(batch.root_pos[:, 0, :2]))

@@ -44,3 +44,8 @@ def test_any_rotations(rng):
     got = fold_of({f"spine{k + 1}": turn for k, turn in enumerate(spine)}, "spine3")
     assert want > 0.1
     assert abs(got - want) < ATOL
+
+
+def test_a_joint_of_one_link_has_nothing_to_fold(rng):
+    turn = Rotation.from_rotvec(rng.normal(size=3))
+    assert fold_of({"left_knee": turn}, "left_knee") == 0.0

@@ -75,7 +75,7 @@ def range_excess(state: State, humanoid: Humanoid) -> Float[Array, "R B T"]:
 
 def fold(quat: Quat, chains: Sequence[RangeChain]) -> Float[Array, "R B T"]:
     """Angle by which the links of each chain turn against each other, in radians: what they turn
-    one by one, less what the chain does."""
+    one by one, less what the chain does. Zero where it is one link."""
     rows = []
     for chain in chains:
         one_by_one = quat_angle(tuple(take_rows(c, chain.links) for c in quat))  # pyright: ignore

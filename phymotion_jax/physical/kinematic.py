@@ -4,7 +4,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.body.limits import RangeChain
 from phymotion_jax.kernels.overlap import Overlap
 from phymotion_jax.kernels.vectors import norm, unstack
 from phymotion_jax.parts.kinematic import fold, range_excess
@@ -52,19 +51,10 @@ def self_penetration(overlap: Overlap, preset: PhysicalPreset) -> Violation:
 
 def joint_limit(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
     """Angle of the worst anatomical joint beyond its range of motion and the margin, or by which
-    the links of one (of a spine, a neck, a forearm) turn against each other."""
+    the links of one (a spine's, a neck's) turn against each other."""
     beyond = ramp(range_excess(scene.state, humanoid), preset.range_excess_rad, preset.smooth)
     rows = jnp.maximum(
         beyond, ramp(fold(scene.state.joints.quat, humanoid.ranges), preset.fold_rad, preset.smooth)
     )
     links = tuple(chain.links[-1] for chain in humanoid.ranges)
     return Violation(worst(rows, preset.smooth), rows, links)
-
-
-def folded(scene: Scene, humanoid: Humanoid) -> Float[Array, "F B T"]:
-    """Angle by which the links of a chain turn against each other, of each that has several."""
-    return fold(scene.state.joints.quat, _with_several(humanoid))
-
-
-def _with_several(humanoid: Humanoid) -> list[RangeChain]:
-    return [chain for chain in humanoid.ranges if len(chain.links) > 1]

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.parts.kinematic import range_excess
+from phymotion_jax.parts.kinematic import fold, range_excess
 from phymotion_jax.parts.self_penetration import link_overlap
 from phymotion_jax.physical import contact, dynamic, kinematic
 from phymotion_jax.physical.scene import Scene
@@ -22,7 +22,7 @@ QUANTITIES: dict[str, Quantity] = {
     "pop_m": lambda s, h, p: s.roughness.root,
     "overlap_m": lambda s, h, p: link_overlap("hull", s.state, h).depth,
     "range_excess_rad": lambda s, h, p: jnp.max(range_excess(s.state, h), axis=0),
-    "fold_rad": lambda s, h, p: jnp.max(kinematic.folded(s, h), axis=0),
+    "fold_rad": lambda s, h, p: jnp.max(fold(s.state.joints.quat, h.ranges), axis=0),
     "slide_m_s": lambda s, h, p: jnp.max(foot_slide(s, h, p), axis=0),
     "penetration_m": lambda s, h, p: jnp.maximum(-jnp.min(s.state.points[2], axis=0), 0.0),
     "unsupported_bw": lambda s, h, p: contact.unsupported(s),

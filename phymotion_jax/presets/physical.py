@@ -172,7 +172,7 @@ PHYSICAL = PhysicalPreset(
     overlap_m=_from_clean("overlap_m", 0.15),
     # Beyond the table's margin of 10 degrees.
     range_excess_rad=_from_clean("range_excess_rad", 0.6),
-    # A spine of three links that turn by 30 degrees to and fro, where people's bend as one.
+    # Two links that turn by 46 degrees against each other; clean clips have 58 in all at most.
     fold_rad=_from_clean("fold_rad", 1.6),
     # A shuffling foot is dragged at some 0.5.
     slide_m_s=_from_clean("slide_m_s", 0.25),

@@ -92,7 +92,7 @@ _TABLE = (
     ),
     Violation(
         "glide_lying", "contact", ("con.slip",), (0.5, 1.0, 3.0), "m/s",
-        "friction of 0.2 would end the slowest within 0.25 s",
+        "friction of 0.2 would end the slowest within 0.26 s",
         turns.glide_lying,
     ),
     Violation(
