@@ -66,6 +66,9 @@ def clusters_near(bounds: Bounds, collider: MeshCollider) -> Products:
     mine = bounds.at(jnp.array(blocks.cluster[:, :, None]))
     others = whole.at(jnp.array(blocks.partner[None]))
     near = bounds_meet(mine, others) & blocks.real[:, :, None, None]
+    # Stored: of gathers, tests and all 32 bits in one XLA 0.11 makes a kernel for NVIDIA GPUs that
+    # reads at addresses that do not exist, for some numbers of frames (704 and 1,088 are two).
+    near = jax.lax.optimization_barrier(near)
     words = rearrange(pack_words(near)[0], "n p f -> (n p) f")
     words = jnp.pad(words, ((0, 1), (0, 0)))  # a last row for words that a part does not have
     first, second = (
