@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from phymotion_jax.kernels.capsule_penetration import capsule_depth, segment_distance
 from phymotion_jax.kernels.overlap import Overlap, Pairs, worst_overlap
-from phymotion_jax.kernels.per_frame import Memory, pallas_or_xla, per_frame
+from phymotion_jax.kernels.per_frame import Memory, if_any, pallas_or_xla, per_frame
 from phymotion_jax.kernels.vectors import Vec, add, dot, norm, scale, sub
 
 Owners = tuple[int, ...]
@@ -107,8 +107,7 @@ def overlap_pallas(
                     worse = jnp.where(depth > most, p, pair)
                     return jnp.maximum(most, depth), worse, jnp.maximum(own_most, depth)
 
-                some = jnp.max(_room_of_balls(sub(b, a), u, v, r + s)) > 0.0
-                return jax.lax.cond(some, meet, lambda found: found, found)
+                return if_any(_room_of_balls(sub(b, a), u, v, r + s) > 0.0, meet, found)
 
             span = memory.look_up(0, n), memory.look_up(0, n + 1)
             most, pair, own_most = jax.lax.fori_loop(*span, one, (*worst, nothing))

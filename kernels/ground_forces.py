@@ -18,7 +18,14 @@ from phymotion_jax.kernels.cone_newton import (
     velocity,
 )
 from phymotion_jax.kernels.cones import Scalar, held_slopes, within
-from phymotion_jax.kernels.per_frame import Memory, fold_over, pallas_or_xla, per_frame, rows_of
+from phymotion_jax.kernels.per_frame import (
+    Memory,
+    fold_over,
+    if_any,
+    pallas_or_xla,
+    per_frame,
+    rows_of,
+)
 from phymotion_jax.kernels.small_solve import solve_symmetric
 from phymotion_jax.kernels.vectors import Vec, cross, scale, sub, sym_vec
 
@@ -137,7 +144,8 @@ def solve_pallas(
     def program(memory: Memory) -> None:
         frame = [memory.rows(4, k) for k in range(7)]
         problem = Problem(tuple(frame[:6]), frame[6], *memory.numbers)
-        twist = minimum(problem, summed(memory.rows, memory.fold, frame[6]))
+        over_points = summed(memory.rows, memory.fold, frame[6])
+        twist = minimum(problem, over_points, if_any)
         for k, c in enumerate(twist):
             memory.store(0, k, c)
 

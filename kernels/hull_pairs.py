@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Int, UInt32
 
 from phymotion_jax.kernels.boxes import Boxes, boxes_meet, face_widths
 from phymotion_jax.kernels.overlap import Pairs
-from phymotion_jax.kernels.per_frame import Memory, pallas_or_xla, per_frame
+from phymotion_jax.kernels.per_frame import Memory, if_any, pallas_or_xla, per_frame
 from phymotion_jax.kernels.select import WORD, Bits, Hits, bits_of_words
 from phymotion_jax.kernels.vectors import Mat, Vec, add, dot, mat_mat, mat_vec, norm, sub
 
@@ -83,8 +83,7 @@ def near_pallas(links: Links, pairs: Pairs, *, interpret: bool = False) -> UInt3
                 return tuple(w | jnp.where(p >> 5 == k, bit, 0) for k, w in enumerate(words))
 
             # Most pairs are far apart on all frames of a block, and not worth turning a box for.
-            some = jnp.max(jnp.where(near, 1, 0)) > 0
-            return jax.lax.cond(some, boxes, lambda same: same, words)
+            return if_any(near, boxes, words)
 
         nothing = jnp.zeros_like(memory.rows(12, 0))
         words = jax.lax.fori_loop(0, len(pairs), test, (nothing,) * n_words)

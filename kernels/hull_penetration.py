@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from phymotion_jax.kernels.boxes import Boxes, box_of, face_widths
 from phymotion_jax.kernels.hull_pairs import Links, as_bits, between, near_pairs, place, words_of
-from phymotion_jax.kernels.hull_search import Hulls, WayOut, shortest_way_out
+from phymotion_jax.kernels.hull_search import NOTHING_M, Hulls, WayOut, shortest_way_out
 from phymotion_jax.kernels.overlap import Pairs
 from phymotion_jax.kernels.select import Hits, look_up, over_hits
 from phymotion_jax.kernels.vectors import (
@@ -32,16 +32,20 @@ from phymotion_jax.kernels.vectors import (
 )
 
 _STEPS_APART, _STEPS = 6, 14
-"""Supports looked up to tell hulls apart (98 of 100 that are less than 3 cm apart), and from each
-ray to find the shortest way out: of overlapping pairs of a body, exact in 97 of 100 in captured
-poses, in 9 of 10 with random joints, and 99 within 5 mm (`tests/test_hull_penetration.py`)."""
+"""Supports looked up from the line of the centres to tell hulls apart, and from each ray to find
+the shortest way out: of overlapping pairs of a body, exact in 97 of 100 in captured poses, in 9 of
+10 with random joints, and 99 within 5 mm (`tests/test_hull_penetration.py`)."""
 
-_RAYS_FROM_BOXES = 3
-"""Axes of the boxes that the search begins along, the shortest ways out first."""
+_RAYS_APART, _RAYS = 2, 4
+"""Widths that are measured first. Of pairs of the demo clips whose boxes meet, two tell 95 of 100
+apart, and the six steps all but two of a thousand that are."""
 
-_WINDOW_CPU, _WINDOW_GPU = 1024, 2**20
-"""Pairs searched at once: a CPU keeps 1024 of 48 vertices in its caches. On a GPU a pair takes some
-300 bytes, and each turn of the loop launches some 70 kernels."""
+_WINDOW_CPU = 1024
+"""Pairs searched at once: a CPU keeps 1024 of 48 vertices in its caches."""
+
+_WINDOW_NEAR, _WINDOW_INSIDE = 2**20, 2**17
+"""The same on a GPU, for pairs whose boxes meet, and for those that are not told apart. A pair
+takes some 300 bytes, and each turn of the loop launches some 70 kernels."""
 
 
 class _Body(NamedTuple):
@@ -114,28 +118,29 @@ def _search(sizes: tuple[int, ...], pairs: Pairs, rot: Mat, pos: Vec, vertex: Ve
     by_link = tuple(rearrange(c[rows, :, 0], "l m b -> b l m") for c in vertex)
     body = _Body(links, jax.lax.optimization_barrier(by_link))  # pyright: ignore
     frames, shape = rot[0][0].size, (len(pairs), *rot[0].shape[1:])
-    window = _WINDOW_CPU if jax.default_backend() == "cpu" else _WINDOW_GPU
-    window = min(window, max(128, 4 * frames))
+    on_cpu = jax.default_backend() == "cpu"
+    windows = (_WINDOW_CPU,) * 2 if on_cpu else (_WINDOW_NEAR, _WINDOW_INSIDE)
+    window_near, window_inside = (min(most, max(128, 4 * frames)) for most in windows)
 
     def tell_apart(hits: Hits, near: Array) -> Array:
         facing = _facing(body, pairs, hits)
-        ray = tuple(c[None] for c in _centre_line(facing))
-        found = shortest_way_out(facing.hulls, ray, _STEPS_APART)  # pyright: ignore
-        return near.at[_valid(hits, pairs, frames)].set(found.width > 0.0, mode="drop")
+        rays = _rays(facing, _RAYS_APART)
+        found = shortest_way_out(facing.hulls, rays, walks=1, steps=_STEPS_APART)
+        return near.at[_valid(hits, pairs, frames)].set(found.width > NOTHING_M, mode="drop")
 
     def part(hits: Hits, ways: WayOut) -> WayOut:
         facing = _facing(body, pairs, hits)
-        found = shortest_way_out(facing.hulls, _rays(facing), _STEPS)
+        found = shortest_way_out(facing.hulls, _rays(facing, _RAYS), walks=_RAYS, steps=_STEPS)
         found = found._replace(way=mat_vec(facing.rot, found.way))
-        inside, there = found.width > 0.0, _valid(hits, pairs, frames)
+        inside, there = found.width > NOTHING_M, _valid(hits, pairs, frames)
         return jax.tree.map(
             lambda old, x: old.at[there].set(jnp.where(inside, x, 0), mode="drop"), ways, found
         )
 
     near = jnp.zeros((len(pairs), frames), bool)
-    near = over_hits(tell_apart, near_pairs(links, pairs), near, window=window)
+    near = over_hits(tell_apart, near_pairs(links, pairs), near, window=window_near)
     ways = _nothing((len(pairs), frames), rot[0].dtype)
-    found = over_hits(part, as_bits(words_of(near)), ways, window=window)
+    found = over_hits(part, as_bits(words_of(near)), ways, window=window_inside)
     return jax.tree.map(lambda x: x.reshape(shape), found)
 
 
@@ -180,7 +185,7 @@ def _centre_line(facing: _Facing) -> Vec:
     return jnp.where(apart, x, 1.0), y, z
 
 
-def _rays(facing: _Facing) -> Vec:
+def _rays(facing: _Facing, count: int) -> Vec:
     """Where the search begins: the line of the centres, and the shortest ways out of the boxes."""
     widths = face_widths(facing.hulls.turn, facing.gap, *facing.halves)
     size = jnp.stack([width for width, _ in widths])
@@ -190,7 +195,7 @@ def _rays(facing: _Facing) -> Vec:
     unit += [(turn[k], turn[3 + k], turn[6 + k]) for k in range(3)]
     axes = [scale(axis, sign) for axis, (_, sign) in zip(unit, widths, strict=True)]
     rays = [_centre_line(facing)]
-    for _ in range(_RAYS_FROM_BOXES):
+    for _ in range(count - 1):
         least = jnp.min(size, axis=0)
         ray = axes[0]
         for k in range(1, len(axes)):

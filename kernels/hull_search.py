@@ -7,19 +7,20 @@ The search walks over the surface of the hulls' Minkowski difference, as Minkows
 does (Snethen 2008): it finds the face that a ray from the origin leaves through, and takes the
 face's normal as the next ray. No way along a face's normal is longer than the ray's was, and where
 the normal leaves through its own face the way is shorter than its neighbours. Several rays tell
-most of these apart. Every width met bounds the depth from above, and one below zero proves the
-hulls apart: what is returned is never too small.
+most of these apart. Every width met bounds the depth from above, and one of nothing or less proves
+the hulls apart: what is returned is never too small. The widths along the rays themselves come
+first: well chosen, they tell most hulls apart that are.
 """
 
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from phymotion_jax.kernels.per_frame import Memory, pallas_or_xla, per_frame
+from phymotion_jax.kernels.per_frame import Memory, if_any, pallas_or_xla, per_frame
 from phymotion_jax.kernels.vectors import (
     Mat,
     Vec,
@@ -36,7 +37,16 @@ from phymotion_jax.kernels.vectors import (
 _FLAT_M = 1e-5
 """A face that the hulls reach beyond by less than this is theirs: float32 tells no less."""
 
+NOTHING_M = 1e-6
+"""Hulls that overlap by less are apart, and not worth a further step. Walls of the cone that a ray
+is sought in pass through the origin: across one that the difference only touches from outside the
+width is zero, but for rounding."""
+
 _TINY = 1e-24
+
+_NO_SIGN = 0x3FFFFFFF
+"""Of places that are never below zero, which the compiler knows then: pointers to a hull's vertices
+count up, where each would be a product of 64 bits, in a third of the search's instructions."""
 
 
 class Hulls(NamedTuple):
@@ -105,27 +115,22 @@ _Support = Callable[[Vec], tuple[_Corner, Array]]
 """The outermost point of the difference in a direction, and how far out it is."""
 
 
-def shortest_way_out(hulls: Hulls, rays: Vec, steps: int) -> WayOut:
+def shortest_way_out(hulls: Hulls, rays: Vec, *, walks: int, steps: int) -> WayOut:
     """Penetration depth of pairs of hulls, for each pair ``(K,)``.
 
     Args:
       hulls: the pairs.
-      rays: unit directions to begin from, in the first hull's axes, ``(S, K)``.
-      steps: supports looked up from each ray, beyond the first three.
+      rays: unit directions to measure, in the first hull's axes, ``(S, K)``.
+      walks: how many of them, from the first on, the walk begins from too.
+      steps: supports looked up in each walk, beyond the first three.
     """
-
-    def pallas(hulls: Hulls, rays: Vec) -> WayOut:
-        return walk_pallas(hulls, rays, steps)
-
-    def xla(hulls: Hulls, rays: Vec) -> WayOut:
-        return walk_xla(hulls, rays, steps)
-
+    pallas, xla = (partial(form, walks=walks, steps=steps) for form in (walk_pallas, walk_xla))
     if rays[0].dtype != jnp.float32:
         return xla(hulls, rays)
     return pallas_or_xla(hulls, rays, pallas=pallas, xla=xla)
 
 
-def walk_xla(hulls: Hulls, rays: Vec, steps: int) -> WayOut:
+def walk_xla(hulls: Hulls, rays: Vec, *, walks: int, steps: int) -> WayOut:
     """From all rays at once, with all vertices of a pair brought together before."""
 
     def gathered(link: Array) -> Vec:
@@ -144,17 +149,23 @@ def walk_xla(hulls: Hulls, rays: Vec, steps: int) -> WayOut:
         there, other, behind = _outermost(second, (-x, -y, -z))
         return _Corner(sub(here, there), one, other), ahead + behind
 
-    start = _around(support, rays)
-    found = jax.lax.fori_loop(0, steps, lambda _, walk: _step(support, walk), start).best
-    each = [jax.tree.map(lambda x, s=s: x[s], found) for s in range(rays[0].shape[0])]
-    return reduce(_shorter, each)
+    def shortest(of: WayOut) -> WayOut:
+        return reduce(_shorter, [jax.tree.map(lambda x, s=s: x[s], of) for s in range(len(of[0]))])
+
+    along = _along(support, rays)
+    rays, best = jax.tree.map(lambda x: x[:walks], (rays, along))
+    walk = _around(support, rays, best)
+    best = jax.lax.fori_loop(0, steps, lambda _, walk: _step(support, walk), walk).best
+    return _shorter(shortest(along), shortest(best))
 
 
 def _shorter(best: WayOut, other: WayOut) -> WayOut:
     return select(other.width < best.width, other, best)
 
 
-def walk_pallas(hulls: Hulls, rays: Vec, steps: int, *, interpret: bool = False) -> WayOut:
+def walk_pallas(
+    hulls: Hulls, rays: Vec, *, walks: int, steps: int, interpret: bool = False
+) -> WayOut:
     """From one ray after the other, in one GPU kernel that looks the vertices up where they are.
 
     It stops where all pairs of a block are known to be apart, or have nothing else to find: what it
@@ -165,7 +176,7 @@ def walk_pallas(hulls: Hulls, rays: Vec, steps: int, *, interpret: bool = False)
     pose = jnp.stack([*hulls.turn, *hulls.shift])[:, None]
 
     def program(memory: Memory) -> None:
-        start = [memory.rows(0, k) for k in range(2)]
+        start = [memory.rows(0, k) & _NO_SIGN for k in range(2)]
         pose = [memory.rows(1, k) for k in range(12)]
         rot, shift = tuple(pose[:9]), tuple(pose[9:])
 
@@ -187,25 +198,25 @@ def walk_pallas(hulls: Hulls, rays: Vec, steps: int, *, interpret: bool = False)
             width = ahead + behind - dot(shift, direction)  # pyright: ignore
             return _Corner(sub(vertex(0, one), there), one, other), width
 
-        def turn_on(state: tuple[Array, _Walk]) -> tuple[Array, _Walk]:
-            walk = _step(support, state[1])
-            going = jnp.where(walk.done | (walk.best.width < 0.0), 0, 1)
-            return jnp.max(going), walk
+        def ray(s: Any) -> Vec:
+            return tuple(memory.rows(2, len(rays[0]) * k + s) for k in range(3))  # pyright: ignore
+
+        def measure(s: Any, best: WayOut) -> WayOut:
+            return _if_inside(best, lambda best: _shorter(best, _along(support, ray(s))))
 
         # Triton, of jaxlib 0.11, crashes over a `while_loop` that ends by what a block has found.
-        def turn(_: Any, state: tuple[Array, _Walk]) -> tuple[Array, _Walk]:
-            return jax.lax.cond(state[0] > 0, turn_on, lambda same: same, state)
+        def turn(_: Any, walk: _Walk) -> _Walk:
+            return if_any(~(walk.done | _apart(walk.best)), partial(_step, support), walk)
 
-        def walk(ray: Vec) -> WayOut:
-            start = jnp.int32(1), _around(support, ray)
-            return jax.lax.fori_loop(0, steps, turn, start)[1].best
+        def walk(s: Any, best: WayOut) -> WayOut:
+            def from_ray(best: WayOut) -> WayOut:
+                return jax.lax.fori_loop(0, steps, turn, _around(support, ray(s), best)).best
 
-        def from_ray(s: Any, best: WayOut) -> WayOut:
-            x, y, z = (memory.rows(2, len(rays[0]) * k + s) for k in range(3))
-            return _shorter(best, walk((x, y, z)))
+            return _if_inside(best, from_ray)
 
         def search(_: Any, best: WayOut) -> WayOut:
-            return jax.lax.fori_loop(0, len(rays[0]), from_ray, best)
+            best = jax.lax.fori_loop(0, len(rays[0]), measure, best)
+            return jax.lax.fori_loop(0, walks, walk, best)
 
         none, k = jnp.zeros_like(pose[0]), jnp.zeros_like(start[0])
         nothing = WayOut(none + jnp.inf, (none,) * 3, (k,) * 3, (k,) * 3, (none,) * 3)  # pyright: ignore
@@ -231,8 +242,25 @@ def walk_pallas(hulls: Hulls, rays: Vec, steps: int, *, interpret: bool = False)
     return WayOut(found[0], way, first, second, share)
 
 
-def _around(support: _Support, ray: Vec) -> _Walk:
-    """Supports in three directions 45 degrees from each ray, a third of a turn apart."""
+def _apart(best: WayOut) -> Array:
+    """Whether the hulls are known to be."""
+    return best.width < NOTHING_M
+
+
+def _if_inside(best: WayOut, look: Callable[[WayOut], WayOut]) -> WayOut:
+    """What a further look finds, unless all pairs of the block are known to be apart."""
+    return if_any(~_apart(best), look, best)
+
+
+def _along(support: _Support, ray: Vec) -> WayOut:
+    """The width along a ray."""
+    corner, width = support(ray)
+    return _at_corner(corner, width, ray)
+
+
+def _around(support: _Support, ray: Vec, best: WayOut) -> _Walk:
+    """Supports in three directions 45 degrees from each ray, a third of a turn apart, and the
+    shortest way among theirs and the best before."""
     least = jnp.minimum(jnp.minimum(abs(ray[0]), abs(ray[1])), abs(ray[2]))
     x, y, z = (jnp.where(abs(c) == least, 1.0, 0.0) for c in ray)
     u = _unit(cross(ray, (x, y, z)), ray)
@@ -252,7 +280,6 @@ def _around(support: _Support, ray: Vec) -> _Walk:
 
     none, index = jnp.zeros_like(ray[0]), jnp.zeros(ray[0].shape, jnp.int32)
     corner = _Corner((none, none, none), index, index)
-    best = _at_corner(corner, none + jnp.inf, ray)
     nowhere = _Walk((corner, corner, corner), ray, best, ray[0] != ray[0])
     return jax.lax.fori_loop(0, 3, look, nowhere)
 

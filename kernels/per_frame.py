@@ -81,6 +81,14 @@ def pallas_or_xla(*arrays: Any, pallas: Callable[..., Found], xla: Callable[...,
     return jax.lax.platform_dependent(*arrays, cuda=pallas, default=xla)
 
 
+def if_any(needed: Bool[Array, " N"], step: Callable[[Carry], Carry], state: Carry) -> Carry:
+    """What a step makes of a state where some frame of the block needs it; else the same state.
+
+    A frame that does not need it must come out the same either way.
+    """
+    return jax.lax.cond(jnp.max(jnp.where(needed, 1, 0)) > 0, step, lambda same: same, state)
+
+
 def rows_of(arrays: Sequence[Num[Array, "R B T"]]) -> Rows:
     """Rows of arrays where they are, for a program that runs as plain XLA."""
     return lambda array, row: jax.lax.dynamic_index_in_dim(arrays[array], row, 0, False)

@@ -210,10 +210,10 @@ def boxes(rng) -> Hulls:
 
 def test_walk_over_hulls(boxes, rng):
     """What it says is the width along its way, and mostly as little as XLA finds."""
-    rays = rng.normal(size=(3, 2, 300))
+    rays = rng.normal(size=(3, 3, 300))
     rays = tuple(jnp.asarray(c, jnp.float32) for c in rays / np.linalg.norm(rays, axis=0))
-    want = jax.jit(partial(walk_xla, steps=10))(boxes, rays)
-    got = jax.jit(partial(walk_pallas, steps=10, interpret=True))(boxes, rays)
+    want = jax.jit(partial(walk_xla, walks=2, steps=10))(boxes, rays)
+    got = jax.jit(partial(walk_pallas, walks=2, steps=10, interpret=True))(boxes, rays)
     want, got, pairs = jax.tree.map(
         lambda c: np.asarray(c)[..., boxes.wanted], (want, got, boxes._replace(vertex=()))
     )
