@@ -50,7 +50,7 @@ def _loads(
     height: Float[Array, "P B T"], weight: Float[Array, "P B T"], sizes: Sizes
 ) -> Float[Array, "P B T"]:
     """Shares, but for a factor that the points of a group have in common."""
-    lowest = jax.lax.stop_gradient(_extremes(jnp.min, height, sizes))  # it is in that factor
+    lowest = jax.lax.stop_gradient(group_extremes(jnp.min, height, sizes))  # it is in that factor
     return (weight + _TRACE) * jnp.exp((_to_points(lowest, sizes) - height) / _GIVE_M)
 
 
@@ -89,7 +89,7 @@ def pool_xla(sizes: Sizes, points: Vec, weight: Float[Array, "P B T"], origin: V
     load = jax.lax.optimization_barrier(_loads(points[2], weight, sizes))
     total = _sums(load, sizes)
     place = tuple(_sums(load * (c - o), sizes) / total for c, o in zip(points, origin, strict=True))
-    return Pooled(place, _extremes(jnp.max, weight, sizes))  # pyright: ignore[reportArgumentType]
+    return Pooled(place, group_extremes(jnp.max, weight, sizes))  # pyright: ignore[reportArgumentType]
 
 
 def pool_pallas(
@@ -141,7 +141,7 @@ def _sums(rows: Float[Array, "P B T"], sizes: Sizes) -> Float[Array, "G B T"]:
     return jnp.einsum("gp,pbt->gbt", member.astype(rows.dtype), rows, precision="highest")
 
 
-def _extremes(reduce: Any, rows: Float[Array, "P B T"], sizes: Sizes) -> Float[Array, "G B T"]:
+def group_extremes(reduce: Any, rows: Float[Array, "P B T"], sizes: Sizes) -> Float[Array, "G B T"]:
     """The least or the most of each group."""
     start, size = np.cumsum([0, *sizes[:-1]]), np.array(sizes)
     within = np.minimum(np.arange(max(sizes)), size[:, None] - 1)  # the last one again and again

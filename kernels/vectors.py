@@ -40,7 +40,9 @@ def unstack(array: Array) -> Any:
 
 def unstack_frames(array: Array) -> Any:
     """Components of an array ``(B, T, items, C)``, as ``(items, B, T)``."""
-    return tuple(rearrange(array[..., c], "b t items -> items b t") for c in range(array.shape[-1]))
+    # Turned by itself: in one with what reads it a GPU turns the axes back for each component.
+    turned = jax.lax.optimization_barrier(rearrange(array, "b t items c -> c items b t"))
+    return tuple(turned)
 
 
 def add(a: Vec, *others: Vec) -> Vec:

@@ -161,7 +161,9 @@ def moving_body(
     if floor is None:
         lowest = jnp.min(points[2], axis=0)
         push = wrenches.root_force[2][0] / weight
-        height = find_floor(lowest, batch.mask, batch.fps[:, None], push)
+        votes = (lowest, batch.mask, batch.fps[:, None], push)
+        # By itself: on a GPU it shares a kernel with all else that is of one number a frame.
+        height = find_floor(*jax.lax.optimization_barrier(votes))
     else:
         height = jnp.broadcast_to(jnp.asarray(floor, batch.root_pos.dtype), batch.fps.shape)
     return State(

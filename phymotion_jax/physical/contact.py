@@ -3,10 +3,13 @@
 Anything that is near the floor may carry: hands, knees and back as well as feet.
 """
 
+from itertools import groupby
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.kernels.pooling import group_extremes
 from phymotion_jax.kernels.vectors import norm
 from phymotion_jax.kernels.windows import moving_sum
 from phymotion_jax.parts.violation import Violation, whole_body
@@ -22,9 +25,13 @@ _PUSH_BW = 2.5
 
 
 def ground_penetration(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
-    """Depth of the lowest point of the body below the floor."""
-    rows = ramp(-scene.state.points[2], preset.penetration_m, preset.smooth)
-    return Violation(worst(rows, preset.smooth), rows, humanoid.contact_link)
+    """Depth of the lowest point of the body below the floor, and of each link's."""
+    links, sizes = zip(
+        *((link, len(list(same))) for link, same in groupby(humanoid.contact_link)), strict=True
+    )
+    lowest = group_extremes(jnp.min, scene.state.points[2], sizes)
+    rows = ramp(-lowest, preset.penetration_m, preset.smooth)
+    return Violation(worst(rows, preset.smooth), rows, links)
 
 
 def floating(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
