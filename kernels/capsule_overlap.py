@@ -1,16 +1,14 @@
 """How a body's capsules stand in each other: the worst of each frame and of each part."""
 
-from collections.abc import Iterable
 from functools import partial
-from itertools import accumulate, groupby
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from phymotion_jax.kernels.capsule_penetration import capsule_depth, segment_distance
-from phymotion_jax.kernels.overlap import Overlap, Pairs, worst_overlap
+from phymotion_jax.kernels.overlap import Overlap, Pairs, runs_of, worst_overlap
 from phymotion_jax.kernels.per_frame import Memory, if_any, pallas_or_xla, per_frame
 from phymotion_jax.kernels.vectors import Vec, add, dot, norm, scale, sub
 
@@ -116,17 +114,12 @@ def overlap_pallas(
 
         jax.lax.fori_loop(0, n_parts, clear, 0)
         start = nothing, jnp.full_like(here, -1)
-        most, pair = jax.lax.fori_loop(0, len(firsts), run, start)
+        most, pair = jax.lax.fori_loop(0, runs.count, run, start)
         memory.store(0, 0, most)
         memory.store(1, 0, pair)
 
-    firsts, sizes = zip(
-        *((k, len(list(same))) for k, same in groupby(a for a, _ in pairs)), strict=True
-    )
-    tables = (
-        *_indices(accumulate(sizes, initial=0), firsts, (b for _, b in pairs), owner),
-        radius.reshape(-1),
-    )
+    runs = runs_of(pairs)
+    tables = (*runs.tables, jnp.array(owner, jnp.int32), radius.reshape(-1))
     results = [(1, jnp.float32), (1, jnp.int32), (n_parts, jnp.float32)]
     arrays = (*ends_a, *ends_b, clip)
     depth, pair, by_part = per_frame(program, arrays, results, tables=tables, interpret=interpret)
@@ -139,7 +132,3 @@ def _room_of_balls(gap: Vec, u: Vec, v: Vec, reach: Array) -> Array:
     between = add(gap, half)
     radii = reach + 0.5 * (norm(u) + norm(v))
     return radii * radii - dot(between, between)
-
-
-def _indices(*tables: Iterable[int]) -> list[Int[Array, " L"]]:
-    return [jnp.array(list(table), jnp.int32) for table in tables]

@@ -13,7 +13,7 @@ from einops import rearrange
 from jaxtyping import Array, Bool, Int, UInt32
 
 from phymotion_jax.kernels.boxes import Boxes, boxes_meet, face_widths
-from phymotion_jax.kernels.overlap import Pairs
+from phymotion_jax.kernels.overlap import Pairs, runs_of
 from phymotion_jax.kernels.per_frame import Memory, if_any, pallas_or_xla, per_frame
 from phymotion_jax.kernels.select import WORD, Bits, Hits, bits_of_words
 from phymotion_jax.kernels.vectors import Mat, Vec, add, dot, mat_mat, mat_vec, norm, sub
@@ -51,48 +51,64 @@ def near_xla(links: Links, pairs: Pairs) -> Bool[Array, "P B T"]:
     first, second = (np.array(side) for side in zip(*pairs, strict=True))
     a, b = (jax.tree.map(lambda c, k=k: c[k], links) for k in (first, second))
     turn, shift = between((a.rot, a.pos), (b.rot, b.pos))
-    return _meet(turn, shift, a.boxes, b.boxes) & _balls_meet((a.pos, b.pos), (a.boxes, b.boxes))
+    reach = [norm(box.centre) + norm(box.half) for box in (a.boxes, b.boxes)]
+    near = _balls_meet(a.pos, b.pos, reach[0] + reach[1])
+    return near & _meet(turn, shift, a.boxes, b.boxes)
 
 
 def near_pallas(links: Links, pairs: Pairs, *, interpret: bool = False) -> UInt32[Array, "P W"]:
-    """A loop over the pairs of a frame in one GPU kernel, which keeps 32 of them in a word."""
+    """A loop over the pairs of a frame in one GPU kernel, run by run of one first link, which stays
+    in registers meanwhile. It keeps 32 pairs in a word."""
     own = links.boxes.half[0].shape[1]
     n_words = -(-len(pairs) // WORD)
-    first, second = (jnp.array(side, jnp.int32) for side in zip(*pairs, strict=True))
     clip = jnp.arange(own, dtype=jnp.int32)[None, :, None]
+    reach = norm(links.boxes.centre) + norm(links.boxes.half)
 
     def program(memory: Memory) -> None:
+        here = memory.rows(12, 0)
+
         def pos(k: Array) -> Vec:
             return tuple(memory.rows(c, k) for c in range(9, 12))  # pyright: ignore
 
         def rot(k: Array) -> Mat:
             return tuple(memory.rows(c, k) for c in range(9))  # pyright: ignore
 
+        def ball(k: Array) -> Array:
+            return memory.look_up(3, k * own + here)
+
         def box(k: Array) -> Boxes:
-            place = k * own + memory.rows(12, 0)
-            found = [memory.look_up(c, place) for c in range(2, 8)]
+            found = [memory.look_up(c, k * own + here) for c in range(4, 10)]
             return Boxes(tuple(found[:3]), tuple(found[3:]))  # pyright: ignore
 
-        def test(p: Array, words: tuple[Array, ...]) -> tuple[Array, ...]:
-            a, b = memory.look_up(0, p), memory.look_up(1, p)
-            near = _balls_meet((pos(a), pos(b)), (box(a), box(b)))
+        def run(n: Array, words: tuple[Array, ...]) -> tuple[Array, ...]:
+            first = memory.look_up(1, n)
+            a = rot(first), pos(first), box(first), ball(first)
 
-            def boxes(words: tuple[Array, ...]) -> tuple[Array, ...]:
-                met = near & _meet(*between((rot(a), pos(a)), (rot(b), pos(b))), box(a), box(b))
-                bit = jnp.where(met, 1, 0) << (p & (WORD - 1))
-                return tuple(w | jnp.where(p >> 5 == k, bit, 0) for k, w in enumerate(words))
+            def one(p: Array, words: tuple[Array, ...]) -> tuple[Array, ...]:
+                second = memory.look_up(2, p)
+                there = pos(second)
+                near = _balls_meet(a[1], there, a[3] + ball(second))
 
-            # Most pairs are far apart on all frames of a block, and not worth turning a box for.
-            return if_any(near, boxes, words)
+                def boxes(words: tuple[Array, ...]) -> tuple[Array, ...]:
+                    met = near & _meet(*between(a[:2], (rot(second), there)), a[2], box(second))
+                    bit = jnp.where(met, 1, 0) << (p & (WORD - 1))
+                    return tuple(w | jnp.where(p >> 5 == k, bit, 0) for k, w in enumerate(words))
 
-        nothing = jnp.zeros_like(memory.rows(12, 0))
-        words = jax.lax.fori_loop(0, len(pairs), test, (nothing,) * n_words)
+                # Most pairs are far apart on all frames of a block, not worth turning a box for.
+                return if_any(near, boxes, words)
+
+            return jax.lax.fori_loop(memory.look_up(0, n), memory.look_up(0, n + 1), one, words)
+
+        nothing = (jnp.zeros_like(here),) * n_words
+        words = jax.lax.fori_loop(0, runs.count, run, nothing)
         for k, word in enumerate(words):
             memory.store(0, k, word)
 
+    runs = runs_of(pairs)
     arrays = (*links.rot, *links.pos, clip)
-    tables = (first, second, *(c.reshape(-1) for c in jax.tree.leaves(links.boxes)))
+    boxes = (c.reshape(-1) for c in (reach, *jax.tree.leaves(links.boxes)))
     results = [(n_words, jnp.int32)]
+    tables = (*runs.tables, *boxes)
     (words,) = per_frame(program, arrays, results, tables=tables, interpret=interpret)
     bits = words.reshape(n_words, -1)[np.arange(len(pairs)) // WORD]
     return words_of((bits >> (np.arange(len(pairs)) % WORD)[:, None]) & 1 != 0)
@@ -123,11 +139,10 @@ def between(a: tuple[Mat, Vec], b: tuple[Mat, Vec]) -> tuple[Mat, Vec]:
     return mat_mat(back, rot_b), mat_vec(back, sub(pos_b, pos_a))
 
 
-def _balls_meet(pos: tuple[Vec, Vec], boxes: tuple[Boxes, Boxes]) -> Array:
+def _balls_meet(a: Vec, b: Vec, reach: Array) -> Array:
     """Whether balls about the links' origins that hold their boxes do."""
-    reach = [norm(box.centre) + norm(box.half) for box in boxes]
-    way = sub(*pos)
-    return dot(way, way) <= (reach[0] + reach[1]) ** 2
+    way = sub(a, b)
+    return dot(way, way) <= reach**2
 
 
 def _meet(turn: Mat, shift: Vec, a: Boxes, b: Boxes) -> Array:

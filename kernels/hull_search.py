@@ -173,11 +173,12 @@ def walk_pallas(
     """
     _, links, most = hulls.vertex[0].shape
     start = [(hulls.clip * links + link) * most for link in hulls.link]
-    pose = jnp.stack([*hulls.turn, *hulls.shift])[:, None]
+    arrays = [c[None, None] for c in (*start, *hulls.turn, *hulls.shift)]
+    arrays += [c[:, None] for c in rays]
 
     def program(memory: Memory) -> None:
-        start = [memory.rows(0, k) & _NO_SIGN for k in range(2)]
-        pose = [memory.rows(1, k) for k in range(12)]
+        start = [memory.rows(k, 0) & _NO_SIGN for k in range(2)]
+        pose = [memory.rows(2 + k, 0) for k in range(12)]
         rot, shift = tuple(pose[:9]), tuple(pose[9:])
 
         def vertex(k: int, m: Array) -> Vec:
@@ -199,7 +200,7 @@ def walk_pallas(
             return _Corner(sub(vertex(0, one), there), one, other), width
 
         def ray(s: Any) -> Vec:
-            return tuple(memory.rows(2, len(rays[0]) * k + s) for k in range(3))  # pyright: ignore
+            return tuple(memory.rows(14 + k, s) for k in range(3))  # pyright: ignore
 
         def measure(s: Any, best: WayOut) -> WayOut:
             return _if_inside(best, lambda best: _shorter(best, _along(support, ray(s))))
@@ -227,7 +228,6 @@ def walk_pallas(
             memory.store(1, k, c)
 
     tables = [c.reshape(-1) for c in hulls.vertex]
-    arrays = (jnp.stack(start)[:, None], pose, jnp.concatenate(rays)[:, None])
     results = [(7, jnp.float32), (6, jnp.int32)]
     found, corners = per_frame(
         *(program, arrays, results),

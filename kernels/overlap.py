@@ -1,7 +1,8 @@
 """Of the depths of all pairs of a body's parts: the worst, and whose it is."""
 
 from functools import partial, reduce
-from itertools import zip_longest
+from itertools import accumulate, groupby, zip_longest
+from operator import itemgetter
 from typing import NamedTuple
 
 import jax
@@ -12,6 +13,26 @@ from phymotion_jax.kernels.select import look_up
 
 Pairs = tuple[tuple[int, int], ...]
 """Parts that are tried against each other: static, so that it is part of the program."""
+
+
+class Runs(NamedTuple):
+    """Pairs in runs of one first part, which a program keeps in registers meanwhile."""
+
+    count: int
+
+    tables: tuple[Int[Array, " L"], ...]
+    """The pair that each run starts with, and one past the last of all; the first part of each run;
+    the second part of each pair."""
+
+
+def runs_of(pairs: Pairs) -> Runs:
+    """The runs of pairs, in order."""
+    firsts, sizes = zip(
+        *((k, len(list(same))) for k, same in groupby(pairs, itemgetter(0))), strict=True
+    )
+    columns = (tuple(accumulate(sizes, initial=0)), firsts, tuple(b for _, b in pairs))
+    return Runs(len(firsts), tuple(jnp.array(c, jnp.int32) for c in columns))
+
 
 _UNROLL = 8
 """Pairs a turn of the loop that looks for the worst one."""

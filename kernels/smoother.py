@@ -9,6 +9,7 @@ are exact wherever the origin is, and it gives y − x itself, which is small. S
 rounding or two of y, for any cut-off.
 """
 
+from math import gcd
 from typing import NamedTuple
 
 import jax
@@ -19,6 +20,10 @@ from phymotion_jax.kernels.per_frame import Memory, per_frame
 
 UNROLL = 4
 """Frames a turn of a loop. On a CPU 2 and 4 run the fastest; 8 take twice as long to compile."""
+
+_READ_AT_ONCE = 8
+"""Frames that a GPU's thread asks for before it goes on to the first of them, where their number is
+a multiple: each depends on the one before, and waits for memory alone otherwise."""
 
 
 class Gains(NamedTuple):
@@ -107,6 +112,7 @@ def noise_pallas(
 ) -> Float[Array, "T C B"]:
     """The same as one GPU kernel, whose threads each follow one number of one clip."""
     n_frames, _, clips = values.shape
+    at_once = gcd(n_frames, _READ_AT_ONCE)
     clip = jnp.arange(clips, dtype=jnp.int32)[None, None]
 
     def program(memory: Memory) -> None:
@@ -116,23 +122,26 @@ def noise_pallas(
             position, slope, weight = (memory.look_up(k, t * clips + clip) for k in range(3))
             return Gains(position, slope, weight)
 
-        def forward(t: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        def forward(k: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             before, ahead, slope = carry
-            value = memory.rows(0, t)
-            (ahead, slope), error = _forward(ahead, slope, value - before, gains_at(t))
-            memory.store(0, t, error)
-            return value, ahead, slope
+            frames = [k * at_once + i for i in range(at_once)]
+            for t, value, share in [(t, memory.rows(0, t), gains_at(t)) for t in frames]:
+                (ahead, slope), error = _forward(ahead, slope, value - before, share)
+                memory.store(0, t, error)
+                before = value
+            return before, ahead, slope
 
         def backward(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-            t = n_frames - 1 - k
-            carry, noise = _backward(*carry, memory.result(0, t), gains_at(t))
-            memory.store(0, t, noise)
+            frames = [n_frames - 1 - (k * at_once + i) for i in range(at_once)]
+            for t, error, share in [(t, memory.result(0, t), gains_at(t)) for t in frames]:
+                carry, noise = _backward(*carry, error, share)
+                memory.store(0, t, noise)
             return carry
 
         first = memory.rows(0, 0)
         rest = jnp.zeros_like(first)
-        jax.lax.fori_loop(0, n_frames, forward, (first, rest, rest))
-        jax.lax.fori_loop(0, n_frames, backward, (rest, rest))
+        jax.lax.fori_loop(0, n_frames // at_once, forward, (first, rest, rest))
+        jax.lax.fori_loop(0, n_frames // at_once, backward, (rest, rest))
 
     results, tables = [(n_frames, jnp.float32)], [c.reshape(-1) for c in gains]
     return per_frame(program, (values, clip), results, tables=tables, interpret=interpret)[0]
