@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.optimize import linprog
 from scipy.spatial.transform import Rotation
 
 from phymotion_jax.dynamics import GRAVITY, _by_levels
@@ -14,7 +15,7 @@ from phymotion_jax.kernels.capsule_overlap import overlap_pallas, overlap_xla
 from phymotion_jax.kernels.dynamics_frame import Body, Joints, dynamics_pallas
 from phymotion_jax.kernels.ground_forces import Contacts, solve_pallas, solve_xla
 from phymotion_jax.kernels.hull_pairs import Links, near_pallas, near_xla, words_of
-from phymotion_jax.kernels.hull_search import Hulls, walk_pallas, walk_xla
+from phymotion_jax.kernels.hull_search import NOTHING_M, Hulls, walk_pallas, walk_xla
 from phymotion_jax.kernels.per_frame import Memory, per_frame
 from phymotion_jax.kernels.pooling import pool_pallas, pool_xla
 from phymotion_jax.kernels.pushes import Links as Places
@@ -206,6 +207,35 @@ def boxes(rng) -> Hulls:
     wanted = jnp.arange(n) < 270
     hulls = to(vertex, jnp.float32), clip, to(which, jnp.int32), *poses, wanted
     return Hulls(*hulls)  # pyright: ignore
+
+
+def overlap(first, second) -> bool:
+    """Whether two hulls share a point: shares of the vertices of both that make one."""
+    rows = np.block([[first, -second], [np.ones(len(first.T)), np.zeros(len(second.T))]])
+    rows = np.vstack([rows, [*np.zeros(len(first.T)), *np.ones(len(second.T))]])
+    want = [0.0, 0.0, 0.0, 1.0, 1.0]
+    return linprog(np.zeros(rows.shape[1]), A_eq=rows, b_eq=want).status == 0
+
+
+def test_hulls_apart_are_told_apart(boxes):
+    """By one walk of six steps, as a linear program says; some of them only touch its cone."""
+    ray = np.stack(boxes.shift) / np.linalg.norm(np.stack(boxes.shift), axis=0)
+    ray = tuple(jnp.asarray(c, jnp.float32)[None] for c in ray)
+    found = jax.jit(partial(walk_xla, walks=1, steps=6))(boxes, ray)
+    apart = np.asarray(found.width) < NOTHING_M
+    truly = np.array([not overlap(*placed(boxes, k)) for k in range(len(apart))])
+    assert 0.1 < truly.mean() < 0.8
+    assert not (apart & ~truly).any()
+    assert apart[truly].mean() > 0.97
+
+
+def placed(boxes, k):
+    """Vertices of both hulls of a pair, ``(3, M)``, in the first one's axes."""
+    first, second = (
+        np.stack([c[boxes.clip[k], link[k]] for c in boxes.vertex]) for link in boxes.link
+    )
+    turn = np.array([c[k] for c in boxes.turn], float).reshape(3, 3)
+    return first.astype(float), turn @ second + np.array([[c[k]] for c in boxes.shift])
 
 
 def test_walk_over_hulls(boxes, rng):
