@@ -99,8 +99,9 @@ def slope_along(line: Line, length: Array, mu: Scalar, width: Scalar | Array) ->
     inverse = jax.lax.rsqrt(square)
     across = square * inverse
     soft = 4.0 * (1.0 + mu * mu) * width * width
-    abs_load, _ = _rounded(mu * across + z, soft)
-    abs_grip, _ = _rounded(mu * z - across, mu * mu * soft)
+    load, grip = mu * across + z, mu * z - across
+    abs_load = jnp.sqrt(load * load + soft)
+    abs_grip = jnp.sqrt(grip * grip + mu * mu * soft)
     share = 1.0 / (1.0 + mu * mu)
     across = across + share * (mu * abs_load - abs_grip)
     up = z + share * (abs_load + mu * abs_grip)

@@ -44,9 +44,10 @@ width is zero, but for rounding."""
 
 _TINY = 1e-24
 
-_NO_SIGN = 0x3FFFFFFF
-"""Of places that are never below zero, which the compiler knows then: pointers to a hull's vertices
-count up, where each would be a product of 64 bits, in a third of the search's instructions."""
+_PLACES = 2**30
+"""More vertices than this, of 745,000 bodies of 24 hulls, are not looked up by the GPU kernel. It
+tells the compiler that places are below that: pointers to a hull's vertices count up then, where
+each would be a product of 64 bits."""
 
 
 class Hulls(NamedTuple):
@@ -125,7 +126,7 @@ def shortest_way_out(hulls: Hulls, rays: Vec, *, walks: int, steps: int) -> WayO
       steps: supports looked up in each walk, beyond the first three.
     """
     pallas, xla = (partial(form, walks=walks, steps=steps) for form in (walk_pallas, walk_xla))
-    if rays[0].dtype != jnp.float32:
+    if rays[0].dtype != jnp.float32 or hulls.vertex[0].size > _PLACES:
         return xla(hulls, rays)
     return pallas_or_xla(hulls, rays, pallas=pallas, xla=xla)
 
@@ -177,7 +178,7 @@ def walk_pallas(
     arrays += [c[:, None] for c in rays]
 
     def program(memory: Memory) -> None:
-        start = [memory.rows(k, 0) & _NO_SIGN for k in range(2)]
+        start = [memory.rows(k, 0) & (_PLACES - 1) for k in range(2)]
         pose = [memory.rows(2 + k, 0) for k in range(12)]
         rot, shift = tuple(pose[:9]), tuple(pose[9:])
 
