@@ -114,12 +114,12 @@ def overlap_pallas(
 
         jax.lax.fori_loop(0, n_parts, clear, 0)
         start = nothing, jnp.full_like(here, -1)
-        most, pair = jax.lax.fori_loop(0, runs.count, run, start)
+        most, pair = jax.lax.fori_loop(0, len(runs.first), run, start)
         memory.store(0, 0, most)
         memory.store(1, 0, pair)
 
     runs = runs_of(pairs)
-    tables = (*runs.tables, jnp.array(owner, jnp.int32), radius.reshape(-1))
+    tables = (*runs, jnp.array(owner, jnp.int32), radius.reshape(-1))
     results = [(1, jnp.float32), (1, jnp.int32), (n_parts, jnp.float32)]
     arrays = (*ends_a, *ends_b, clip)
     depth, pair, by_part = per_frame(program, arrays, results, tables=tables, interpret=interpret)

@@ -2,7 +2,8 @@
 
 The minimum of `ground_forces` pushes a point at p by w times the projection on the cone of u + v ×
 p. The six numbers (u, v) minimise a convex function. They are found first on a softer problem with
-rounded cones, and with a close line search, so that every step descends.
+rounded cones, and with a close line search, so that every step descends but those too short to
+tell.
 """
 
 from collections.abc import Callable, Sequence

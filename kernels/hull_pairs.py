@@ -100,7 +100,7 @@ def near_pallas(links: Links, pairs: Pairs, *, interpret: bool = False) -> UInt3
             return jax.lax.fori_loop(memory.look_up(0, n), memory.look_up(0, n + 1), one, words)
 
         nothing = (jnp.zeros_like(here),) * n_words
-        words = jax.lax.fori_loop(0, runs.count, run, nothing)
+        words = jax.lax.fori_loop(0, len(runs.first), run, nothing)
         for k, word in enumerate(words):
             memory.store(0, k, word)
 
@@ -108,7 +108,7 @@ def near_pallas(links: Links, pairs: Pairs, *, interpret: bool = False) -> UInt3
     arrays = (*links.rot, *links.pos, clip)
     boxes = (c.reshape(-1) for c in (reach, *jax.tree.leaves(links.boxes)))
     results = [(n_words, jnp.int32)]
-    tables = (*runs.tables, *boxes)
+    tables = (*runs, *boxes)
     (words,) = per_frame(program, arrays, results, tables=tables, interpret=interpret)
     bits = words.reshape(n_words, -1)[np.arange(len(pairs)) // WORD]
     return words_of((bits >> (np.arange(len(pairs)) % WORD)[:, None]) & 1 != 0)

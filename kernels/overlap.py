@@ -18,11 +18,14 @@ Pairs = tuple[tuple[int, int], ...]
 class Runs(NamedTuple):
     """Pairs in runs of one first part, which a program keeps in registers meanwhile."""
 
-    count: int
+    start: Int[Array, " N+1"]
+    """The pair that each run begins with, and one past the last of all."""
 
-    tables: tuple[Int[Array, " L"], ...]
-    """The pair that each run starts with, and one past the last of all; the first part of each run;
-    the second part of each pair."""
+    first: Int[Array, " N"]
+    """The first part of each run."""
+
+    second: Int[Array, " P"]
+    """The second part of each pair."""
 
 
 def runs_of(pairs: Pairs) -> Runs:
@@ -31,7 +34,7 @@ def runs_of(pairs: Pairs) -> Runs:
         *((k, len(list(same))) for k, same in groupby(pairs, itemgetter(0))), strict=True
     )
     columns = (tuple(accumulate(sizes, initial=0)), firsts, tuple(b for _, b in pairs))
-    return Runs(len(firsts), tuple(jnp.array(c, jnp.int32) for c in columns))
+    return Runs(*(jnp.array(c, jnp.int32) for c in columns))
 
 
 _UNROLL = 8
