@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from phymotion_jax.kernels.cones import TINY, Scalar, line_of, rounded_projection, slope_along
-from phymotion_jax.kernels.per_frame import Fold, Rows
+from phymotion_jax.kernels.per_frame import Fold, IfAny, Rows, always
 from phymotion_jax.kernels.small_solve import solve_symmetric
 from phymotion_jax.kernels.vectors import Vec, cross, scale
 
@@ -46,9 +46,6 @@ _CLOSE = 8.0
 """Twice what a step gains at most that needs no search, in rounding errors (1e-6 in float32) of a
 load whose largest component is one: with a softness of 0.01 it moves what is carried by 1e-4 at
 most."""
-
-IfAny = Callable[[Array, Callable[[Any], Any], Any], Any]
-"""A step of a state, if any frame needs it: `per_frame.if_any`, or `always`."""
 
 Fence = Callable[[Any], Any]
 Terms = Callable[[Vec, Array, Fence], Sequence[Array]]
@@ -85,12 +82,6 @@ class _State(NamedTuple):
 
     done: Array
     """Whether no further step is needed."""
-
-
-def always(needed: Array, step: Callable[[Any], Any], state: Any) -> Any:
-    """The step, whether a frame needs it or not."""
-    del needed
-    return step(state)
 
 
 def minimum(problem: Problem, over_points: OverPoints, if_any: IfAny = always) -> Wrench:

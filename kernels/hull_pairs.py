@@ -62,7 +62,7 @@ def near_pallas(links: Links, pairs: Pairs, *, interpret: bool = False) -> UInt3
     own = links.boxes.half[0].shape[1]
     n_words = -(-len(pairs) // WORD)
     clip = jnp.arange(own, dtype=jnp.int32)[None, :, None]
-    reach = norm(links.boxes.centre) + norm(links.boxes.half)
+    balls = norm(links.boxes.centre) + norm(links.boxes.half)
 
     def program(memory: Memory) -> None:
         here = memory.rows(12, 0)
@@ -82,15 +82,15 @@ def near_pallas(links: Links, pairs: Pairs, *, interpret: bool = False) -> UInt3
 
         def run(n: Array, words: tuple[Array, ...]) -> tuple[Array, ...]:
             first = memory.look_up(1, n)
-            a = rot(first), pos(first), box(first), ball(first)
+            pose, held, reach = (rot(first), pos(first)), box(first), ball(first)
 
             def one(p: Array, words: tuple[Array, ...]) -> tuple[Array, ...]:
                 second = memory.look_up(2, p)
                 there = pos(second)
-                near = _balls_meet(a[1], there, a[3] + ball(second))
+                near = _balls_meet(pose[1], there, reach + ball(second))
 
                 def boxes(words: tuple[Array, ...]) -> tuple[Array, ...]:
-                    met = near & _meet(*between(a[:2], (rot(second), there)), a[2], box(second))
+                    met = _meet(*between(pose, (rot(second), there)), held, box(second)) & near
                     bit = jnp.where(met, 1, 0) << (p & (WORD - 1))
                     return tuple(w | jnp.where(p >> 5 == k, bit, 0) for k, w in enumerate(words))
 
@@ -106,7 +106,7 @@ def near_pallas(links: Links, pairs: Pairs, *, interpret: bool = False) -> UInt3
 
     runs = runs_of(pairs)
     arrays = (*links.rot, *links.pos, clip)
-    boxes = (c.reshape(-1) for c in (reach, *jax.tree.leaves(links.boxes)))
+    boxes = (c.reshape(-1) for c in (balls, *jax.tree.leaves(links.boxes)))
     results = [(n_words, jnp.int32)]
     tables = (*runs, *boxes)
     (words,) = per_frame(program, arrays, results, tables=tables, interpret=interpret)

@@ -69,6 +69,9 @@ class Memory(NamedTuple):
             self.store(first + k, row, value)
 
 
+IfAny = Callable[[Array, Callable[[Any], Any], Any], Any]
+"""A step of a state, if any frame needs it: `if_any` or `always`."""
+
 Program = Callable[[Memory], None]
 """Stores its results."""
 
@@ -87,6 +90,12 @@ def if_any(needed: Bool[Array, " N"], step: Callable[[Carry], Carry], state: Car
     A frame that does not need it must come out the same either way.
     """
     return jax.lax.cond(jnp.max(jnp.where(needed, 1, 0)) > 0, step, lambda same: same, state)
+
+
+def always(needed: Array, step: Callable[[Carry], Carry], state: Carry) -> Carry:
+    """In place of `if_any`, for a program that runs as plain XLA: the step, needed or not."""
+    del needed
+    return step(state)
 
 
 def rows_of(arrays: Sequence[Num[Array, "R B T"]]) -> Rows:
