@@ -293,6 +293,14 @@ def test_violations_are_seen_where_they_are(demo, clean, name, kind):
     assert clean.reward[row] - twin.reward[0] > 0.01
 
 
+def test_penetration_blames_links_by_their_lowest_points(demo):
+    """However many points a link has: a sole has eight under the floor at once."""
+    report = report_of(violate(demo["stand"], "sink", "strong"))
+    deepest = report.links["con.ground_penetration"][0].max()
+    assert 0.2 < deepest <= report.parts["con.ground_penetration"][0]
+    assert report.worst_joint_name("con.ground_penetration", 0).endswith(("ankle", "foot"))
+
+
 def test_ballistic_flight_is_free():
     """A body thrown up and caught: no float, no residual; held in the air: float."""
 
