@@ -1,52 +1,32 @@
-"""Rotations and places of the links of a tree, from those of its joints.
+"""Rotations and places of the links of a tree, from those of its joints."""
 
-Barriers stand between levels for the reason given in `dynamics`.
-"""
-
-from itertools import pairwise
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
-from phymotion_jax.kernels.dynamics import join_levels
-from phymotion_jax.kernels.tree import Parents, levels, take_rows
-from phymotion_jax.kernels.vectors import Mat, Quat, Vec, add, mat_mat, mat_vec, quat_to_mat, sub
+from phymotion_jax.kernels.tree import Parents, chains, rotations_to_world, sums, take_rows
+from phymotion_jax.kernels.vectors import Mat, Quat, Vec, mat_mat, mat_vec, quat_to_mat, sub
 
 
 def link_rotations(parents: Parents, quat: Quat) -> Mat:
     """Rotation of every link to the world, as in `dynamics.link_motion`, and nothing else.
 
     Args:
-      parents: the tree, sorted by level.
+      parents: the tree, parents before their children.
       quat: unit quaternions relative to the parent, ``(L, B, T)``; the root's to the world.
     """
-    own = quat_to_mat(quat)
-    done = [_rows(own, [0])]
-    for (before, _), (start, stop) in pairwise(levels(parents)):
-        here = list(range(start, stop))
-        above = _rows(done[-1], [parents[k] - before for k in here])
-        done.append(jax.lax.optimization_barrier(mat_mat(above, _rows(own, here))))
-    return join_levels(done)
+    return quat_to_mat(rotations_to_world(parents, quat))
 
 
 def link_positions(parents: Parents, rot: Mat, joint: Vec) -> Vec:
     """Origin of every link relative to the root's, in metres.
 
     Args:
-      parents: the tree, sorted by level.
+      parents: the tree, parents before their children.
       rot: rotation of every link to the world, ``(L, B, T)``.
       joint: origins at rest, ``(L, B or 1, 1)``.
     """
-    zero = jnp.zeros_like(rot[0][:1])
-    done: list[Vec] = [(zero, zero, zero)]
-    for (before, _), (start, stop) in pairwise(levels(parents)):
-        here = list(range(start, stop))
-        up = [parents[k] for k in here]
-        arm = mat_vec(_rows(rot, up), sub(_rows(joint, here), _rows(joint, up)))
-        above = _rows(done[-1], [k - before for k in up])
-        done.append(jax.lax.optimization_barrier(add(above, arm)))
-    return join_levels(done)
+    above = [max(parent, 0) for parent in parents]
+    arm = mat_vec(_rows(rot, above), sub(joint, _rows(joint, above)))
+    return sums(chains(parents), arm)  # pyright: ignore[reportReturnType]
 
 
 def local_rotations(parents: Parents, rot: Mat) -> Mat:

@@ -1,7 +1,7 @@
 """Kinematics and inverse dynamics of a frame as one GPU kernel: a loop over the links, and back.
 
-The same arithmetic as in `dynamics`, link by link instead of level by level. What a link leaves to
-its children and its parent lies in the results, where the thread that wrote it finds it again.
+The same quantities as in `dynamics`, carried from link to link. What a link leaves to its children
+and its parent lies in the results, where the thread that wrote it finds it again.
 """
 
 from itertools import accumulate
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from phymotion_jax.kernels.dynamics import LinkMotion, Wrenches, next_link, own_wrench
+from phymotion_jax.kernels.dynamics import LinkMotion, Wrenches, own_wrench
 from phymotion_jax.kernels.per_frame import Memory, per_frame
 from phymotion_jax.kernels.tree import Parents
 from phymotion_jax.kernels.vectors import (
@@ -20,8 +20,10 @@ from phymotion_jax.kernels.vectors import (
     Vec,
     add,
     cross,
+    mat_mat,
     mat_t_vec,
     mat_vec,
+    quat_to_mat,
     scale,
     select,
     sub,
@@ -99,7 +101,7 @@ def dynamics_pallas(
             # The root moves as if it hung, without an arm, from an upright link that falls with it.
             parent = select(k > 0, parent, upright)
             arm = scale(link.offset, hangs(k))
-            motion = next_link(parent, arm, *joint(k))
+            motion = _next_link(parent, arm, *joint(k))
             memory.store_all(0, k, [c for field in motion for c in field])
             force, moment = own_wrench(motion, link.mass, link.com, link.inertia)
             memory.store_all(_MOMENT, k, moment)
@@ -136,6 +138,26 @@ def dynamics_pallas(
     *motion, moment, force = parts
     wrenches = Wrenches(moment, tuple(c[:1] for c in force))  # pyright: ignore
     return LinkMotion(*motion), wrenches, tuple(found[_COM:])  # pyright: ignore
+
+
+def _next_link(
+    parent: LinkMotion, offset: Vec, quat: Quat, ang_vel: Vec, ang_acc: Vec
+) -> LinkMotion:
+    """Motion of links from their parents' and their own joint's."""
+    rot = mat_mat(parent.rot, quat_to_mat(quat))
+    spin = mat_vec(rot, ang_vel)
+    arm = mat_vec(parent.rot, offset)
+    return LinkMotion(
+        rot,
+        add(parent.pos, arm),
+        add(parent.ang_vel, spin),
+        add(parent.ang_acc, mat_vec(rot, ang_acc), cross(parent.ang_vel, spin)),
+        add(
+            parent.acc,
+            cross(parent.ang_acc, arm),
+            cross(parent.ang_vel, cross(parent.ang_vel, arm)),
+        ),
+    )
 
 
 def _upright(acc: tuple[Array, ...]) -> LinkMotion:

@@ -7,12 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from phymotion_jax.kernels.dynamics import join_levels
 from phymotion_jax.kernels.per_frame import Memory, pallas_or_xla, per_frame
-from phymotion_jax.kernels.tree import Parents, add_to_parents, levels, take_rows
+from phymotion_jax.kernels.tree import Parents, chains, sums
 from phymotion_jax.kernels.vectors import Mat, Vec, add, cross, mat_t_vec, scale, sub
-
-_barrier = jax.lax.optimization_barrier
 
 
 class Pushes(NamedTuple):
@@ -51,7 +48,7 @@ def moments_left(
     kernel.
 
     Args:
-      parents: the tree, sorted by level.
+      parents: the tree, parents before their children.
       owners: link of each push.
       links: where they are.
       moment: across each joint without the pushes, in the link's own axes, ``(L, B, T)``, in N·m.
@@ -72,43 +69,13 @@ def _moments_jvp(parents: Parents, owners: tuple[int, ...], primals: Any, tangen
 def moments_xla(
     parents: Parents, owners: tuple[int, ...], links: Links, moment: Vec, pushes: Pushes
 ) -> Vec:
-    """Level by level."""
+    """As a product with the links that each push burdens."""
     force = scale(pushes.force, pushes.newtons)
     place = add(pushes.place, tuple(c[None] for c in pushes.origin))  # pyright: ignore
-    # A barrier: each row of each link's sum would work them out again, a third of the program.
-    force, about_root = _barrier((force, cross(place, force)))
-    on_links = (_by_link(v, owners, len(parents)) for v in (force, about_root))
-    forces, moments = _of_subtrees(parents, *on_links)
-    return sub(moment, mat_t_vec(links.rot, sub(moments, cross(links.pos, forces))))
-
-
-def _by_link(rows: Vec, owners: tuple[int, ...], n_links: int) -> Vec:
-    """Sums over the rows that each link owns."""
-    zero = jnp.zeros_like(rows[0][:1])
-    mine = [[k for k, owner in enumerate(owners) if owner == link] for link in range(n_links)]
-    return tuple(  # pyright: ignore[reportReturnType]
-        jnp.concatenate(
-            [jnp.sum(take_rows(c, m), axis=0, keepdims=True) if m else zero for m in mine]
-        )
-        for c in rows
-    )
-
-
-def _of_subtrees(parents: Parents, force: Vec, moment: Vec) -> tuple[Vec, Vec]:
-    """Sums over each link and all beyond it."""
-    below: tuple[list[int], tuple[Array, ...]] | None = None
-    sums: list[tuple[Array, ...]] = []
-    for start, stop in levels(parents)[::-1]:
-        own = tuple(c[start:stop] for c in (*force, *moment))
-        if below is not None:
-            child, beyond = below
-            up = [parents[k] - start for k in child]
-            own = tuple(add_to_parents(a, b, up) for a, b in zip(own, beyond, strict=True))
-            own = _barrier(own)
-        below = (list(range(start, stop)), own)
-        sums.append(own)
-    joined = join_levels(sums[::-1])
-    return joined[:3], joined[3:]
+    burden = chains(parents)[list(owners)].T
+    *forces, x, y, z = sums(burden, (*force, *cross(place, force)))
+    about_joint = sub((x, y, z), cross(links.pos, tuple(forces)))  # pyright: ignore
+    return sub(moment, mat_t_vec(links.rot, about_joint))
 
 
 def moments_pallas(

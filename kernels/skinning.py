@@ -12,7 +12,6 @@ from einops import rearrange
 from jaxtyping import Array, Float, Int
 
 from phymotion_jax.kernels.chain import link_positions, local_rotations
-from phymotion_jax.kernels.dynamics import join_levels
 from phymotion_jax.kernels.tree import Parents
 from phymotion_jax.kernels.vectors import Mat, Vec, add, mat_vec, sub
 
@@ -34,7 +33,7 @@ def skin(parents: Parents, rot: Mat, joint: Vec, rest: Vec, bands: tuple[Band, .
     of a body hang on one link or two: in bands, each costs as many look-ups as it has links.
 
     Args:
-      parents: the tree, sorted by level.
+      parents: the tree, parents before their children.
       rot: rotation of every link to the world, ``(L, B, T)``.
       joint: origins of the links at rest, from the root's, ``(L, B or 1, 1)``.
       rest: vertices at rest, from the root's origin too, ``(V, B or 1, T or 1)``.
@@ -50,7 +49,8 @@ def skin(parents: Parents, rot: Mat, joint: Vec, rest: Vec, bands: tuple[Band, .
         parts.append(add(mat_vec(blend[:9], (x, y, z)), blend[9:]))  # pyright: ignore
         start = stop
     # Whatever looks at a vertex would otherwise skin it again, at each look.
-    return jax.lax.optimization_barrier(join_levels(parts))
+    joined = tuple(jnp.concatenate(c, axis=0) for c in zip(*parts, strict=True))
+    return jax.lax.optimization_barrier(joined)  # pyright: ignore[reportReturnType]
 
 
 def pose_correctives(
@@ -62,7 +62,7 @@ def pose_correctives(
     al., SMPL, 2015, equation 9). The product is rounded to float32, never to TF32.
 
     Args:
-      parents: the tree, sorted by level.
+      parents: the tree, parents before their children.
       rot: rotation of every link to the world, ``(L, B, T)``.
       dirs: metres for each of the P = 9 n elements of the first n links after the root.
     """

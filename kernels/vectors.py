@@ -141,6 +141,13 @@ def quat_mul(a: Quat, b: Quat) -> Quat:
     )
 
 
+def quat_rotate(q: Quat, v: Vec) -> Vec:
+    """A vector turned by a unit quaternion."""
+    way = q[1:]
+    double = scale(cross(way, v), 2.0)  # pyright: ignore[reportArgumentType]
+    return add(v, scale(double, q[0]), cross(way, double))
+
+
 def quat_normalize(q: Quat) -> Quat:
     """The same direction with unit norm; a zero quaternion stays zero."""
     square = q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3]

@@ -20,7 +20,6 @@ from phymotion_jax.kernels.dynamics import (
     Wrenches,
     centre_of_mass,
     inverse_dynamics,
-    join_levels,
     link_motion,
 )
 from phymotion_jax.kernels.dynamics_frame import Body, Joints, dynamics_pallas
@@ -64,34 +63,34 @@ def dynamics(humanoid: Humanoid, joints: JointMotion, *, backend: Backend = "fus
     moved = Joints(joints.quat, joints.ang_vel, joints.ang_acc, joints.root_acc)
     if backend == "fused":
         return Dynamics(*_fused(humanoid.parents, body, moved))
-    found = Dynamics(*_by_levels(humanoid.parents, body, moved))
+    found = Dynamics(*_as_sums(humanoid.parents, body, moved))
     return found._replace(wrenches=_mjx_wrenches(humanoid, joints))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _fused(parents: Parents, body: Body, joints: Joints) -> tuple[LinkMotion, Wrenches, Vec]:
-    by_levels = partial(_by_levels, parents)
+    as_sums = partial(_as_sums, parents)
     if joints.quat[0].dtype != jnp.float32:
-        return by_levels(body, joints)
+        return as_sums(body, joints)
     pallas = partial(dynamics_pallas, parents, GRAVITY)
-    return pallas_or_xla(body, joints, pallas=pallas, xla=by_levels)
+    return pallas_or_xla(body, joints, pallas=pallas, xla=as_sums)
 
 
 @_fused.defjvp
 def _fused_jvp(parents: Parents, primals: Any, tangents: Any) -> Any:
-    return jax.jvp(partial(_by_levels, parents), primals, tangents)
+    return jax.jvp(partial(_as_sums, parents), primals, tangents)
 
 
-def _by_levels(parents: Parents, body: Body, joints: Joints) -> tuple[LinkMotion, Wrenches, Vec]:
+def _as_sums(parents: Parents, body: Body, joints: Joints) -> tuple[LinkMotion, Wrenches, Vec]:
     """As plain XLA."""
-    levels = link_motion(
+    motion = link_motion(
         *(parents, body.offset, joints.quat, joints.ang_vel, joints.ang_acc),
         root_acc=joints.root_acc,
         gravity=GRAVITY,
     )
-    wrenches = inverse_dynamics(parents, levels, body.mass, body.com, body.inertia)
-    fields = (join_levels([getattr(x, f) for x in levels]) for f in LinkMotion._fields)
-    motion = LinkMotion(*fields)
+    # A barrier: what follows reads all of it many times, and XLA would work it out at each.
+    motion = jax.lax.optimization_barrier(motion)
+    wrenches = inverse_dynamics(parents, motion, body.mass, body.com, body.inertia)
     return motion, wrenches, centre_of_mass(motion, body.mass, body.com)
 
 

@@ -8,7 +8,7 @@ from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.dynamics import GRAVITY
 from phymotion_jax.kernels.contacts import link_points
 from phymotion_jax.kernels.differences import linear_rates
-from phymotion_jax.kernels.dynamics import LinkMotion, join_levels, link_motion
+from phymotion_jax.kernels.dynamics import link_motion
 from phymotion_jax.kernels.floor_plane import Plane, floor_plane
 from phymotion_jax.kernels.tree import take_rows
 from phymotion_jax.kernels.vectors import (
@@ -101,10 +101,9 @@ def _contact_points(batch: MotionBatch, body: Humanoid) -> Vec:
     quat: Quat = quat_normalize(unstack_frames(batch.joint_quat))
     root: Vec = tuple(batch.root_pos[None, ..., k] for k in range(3))  # pyright: ignore
     rest: Vec = tuple(jnp.zeros_like(quat[0]) for _ in range(3))  # pyright: ignore
-    levels = link_motion(
+    motion = link_motion(
         body.parents, unstack(body.offset), quat, rest, rest,
         root_acc=tuple(c[:1] for c in rest), gravity=GRAVITY,  # pyright: ignore
     )  # fmt: skip
-    motion = LinkMotion(*(join_levels([getattr(x, f) for x in levels]) for f in LinkMotion._fields))
     place = unstack(body.contact_point)
     return link_points(motion.rot, add(motion.pos, root), place, body.contact_link)

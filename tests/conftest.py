@@ -11,8 +11,13 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_configure(config):
-    """Workers, and the commands that tests run, share what they compile."""
+    """Workers, and the commands that tests run, share what they compile.
+
+    Nearly all of the tests' time is compilation, of programs that run once or twice: LLVM spends
+    little on them. What `test_end_to_end.py` runs as a user would is compiled as for a user.
+    """
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.cache.mkdir("jax")))
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
 @pytest.hookimpl(optionalhook=True)

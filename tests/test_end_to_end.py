@@ -1,7 +1,10 @@
 """The command on real files, and real clips beside their corrupted twins."""
 
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,10 +17,12 @@ from phymotion_jax.motion import Motion, MotionBatch
 from phymotion_jax.presets import PAPER
 from phymotion_jax.scorer import score
 
+README = Path(__file__).resolve().parents[1] / "README.md"
 
-def run(*arguments) -> subprocess.CompletedProcess[str]:
+
+def run(*arguments, **options) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "phymotion_jax", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 def test_the_main_command(shared, tmp_path):
@@ -35,10 +40,21 @@ def test_the_main_command(shared, tmp_path):
     assert "scored 37 of 37" in done.stderr
 
 
-def test_demo_clips_are_the_default():
-    done = run("score", "-o", "-")
+def scores_of(table: str) -> dict[str, list[float]]:
+    """The reward and axes of each clip of a printed table."""
+    rows = re.findall(r"^(\S+\.npz) +((?:\d\.\d{3} *){4})", table, re.MULTILINE)
+    return {name: [*map(float, scores.split())] for name, scores in rows}
+
+
+def test_readme_shows_what_its_first_command_prints():
+    """Compiled as for a user, unlike all other tests: see `conftest.py`."""
+    users = {k: v for k, v in os.environ.items() if k != "JAX_DISABLE_MOST_OPTIMIZATIONS"}
+    done = run("score", env=users)
     assert done.returncode == 0, done.stderr
-    assert "squat" in done.stdout
+    printed, shown = scores_of(done.stderr), scores_of(README.read_text())
+    assert len(shown) == 13 and list(printed) == list(shown)
+    # A unit of what is printed: processors differ in their last bits.
+    np.testing.assert_allclose([*printed.values()], [*shown.values()], atol=1.1e-3)
 
 
 def test_explain_names_frames_and_joints(shared):

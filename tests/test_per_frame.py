@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import linprog
 from scipy.spatial.transform import Rotation
 
-from phymotion_jax.dynamics import GRAVITY, _by_levels
+from phymotion_jax.dynamics import GRAVITY, _as_sums
 from phymotion_jax.kernels.boxes import Boxes
 from phymotion_jax.kernels.capsule_overlap import overlap_pallas, overlap_xla
 from phymotion_jax.kernels.dynamics_frame import Body, Joints, dynamics_pallas
@@ -98,7 +98,7 @@ def test_dynamics(bodies, rng):
     size = sum(c * c for c in quat) ** 0.5
     quat, rates = tuple(c / size for c in quat), [some(3, CLIPS, FRAMES) for _ in range(2)]
     joints = Joints(quat, rates[0], rates[1], arrays(rng, 1))  # pyright: ignore
-    want = jax.jit(partial(_by_levels, parents))(body, joints)
+    want = jax.jit(partial(_as_sums, parents))(body, joints)
     got = jax.jit(partial(dynamics_pallas, parents, GRAVITY, interpret=True))(body, joints)
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(a, b, atol=ATOL_OF_LARGEST * np.abs(b).max())

@@ -19,7 +19,7 @@ from scipy.spatial.transform import Rotation
 from phymotion_jax.body.limits import human_limits
 from phymotion_jax.body.skeleton import BODY_NAMES, N_BODIES, PARENTS, body_index
 from phymotion_jax.body.template import default_template
-from phymotion_jax.kernels.dynamics import join_levels, link_motion
+from phymotion_jax.kernels.dynamics import link_motion
 from phymotion_jax.kernels.ranges import outside_range, swing_twist
 from phymotion_jax.kernels.vectors import unstack
 
@@ -326,7 +326,7 @@ def place(quat):
     joints = default_template().joint_mean
     offset = unstack(jnp.asarray(joints - joints[np.maximum(PARENTS, 0)]))
     none = tuple(c[:1] for c in still)
-    levels = link_motion(
+    motion = link_motion(
         PARENTS,
         offset,  # pyright: ignore[reportArgumentType]
         quat,
@@ -335,7 +335,7 @@ def place(quat):
         root_acc=none,  # pyright: ignore[reportArgumentType]
         gravity=(0.0, 0.0, 0.0),
     )
-    return join_levels([x.rot for x in levels]), join_levels([x.pos for x in levels])
+    return motion.rot, motion.pos
 
 
 def placed(poses: list[Rotation]):

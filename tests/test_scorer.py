@@ -160,7 +160,7 @@ def doubled(motion: Motion) -> Motion:
 def test_one_program_for_all_rates_that_need_no_substeps():
     traced = jax.jit(chex.assert_max_traces(lambda b: score(b).reward, n=1))
     for fps in (20.0, 30.0, 120.0):
-        traced(batch_of(clip(fps=fps, frames=60))).block_until_ready()
+        traced.trace(batch_of(clip(fps=fps, frames=60)))
 
 
 def test_up_axis():

@@ -5,7 +5,6 @@ Definitions: PhyMotion (arXiv 2605.14269), section 3.2.
 
 from collections.abc import Sequence
 from functools import reduce
-from itertools import groupby
 
 import jax.numpy as jnp
 import numpy as np
@@ -60,13 +59,11 @@ def joint_limit(state: State, humanoid: Humanoid, preset: PaperPreset | None = N
 def range_excess(state: State, humanoid: Humanoid) -> Float[Array, "R B T"]:
     """Angle of each anatomical joint beyond its range and margin, in radians."""
     chains = humanoid.ranges
-    # All chains of one twist axis together: one by one they are a tenth of the whole program.
-    order = sorted(range(len(chains)), key=lambda row: chains[row].twist_axis)
-    angles = []
-    for axis, rows in groupby(order, key=lambda row: chains[row].twist_axis):
-        some = [_chain_rotation(state.joints.quat, chains[row].links) for row in rows]
-        joined = tuple(jnp.concatenate(c) for c in zip(*some, strict=True))
-        angles.append(swing_twist(joined, axis))  # pyright: ignore[reportArgumentType]
+    turned = _chain_rotations(state.joints.quat, chains)
+    angles, order = [], []
+    for axis, rows in _grouped([chain.twist_axis for chain in chains]):
+        angles.append(swing_twist(_rows(turned, rows), axis))
+        order += rows
     joined = tuple(jnp.concatenate(c) for c in zip(*angles, strict=True))
     low, high = (unstack(c[np.array(order)]) for c in (humanoid.range_low, humanoid.range_high))
     excess = outside_range(joined, low, high)  # pyright: ignore[reportArgumentType]
@@ -76,18 +73,31 @@ def range_excess(state: State, humanoid: Humanoid) -> Float[Array, "R B T"]:
 def fold(quat: Quat, chains: Sequence[RangeChain]) -> Float[Array, "R B T"]:
     """Angle by which the links of each chain turn against each other, in radians: what they turn
     one by one, less what the chain does. Zero where it is one link."""
-    rows = []
-    for chain in chains:
-        one_by_one = quat_angle(tuple(take_rows(c, chain.links) for c in quat))  # pyright: ignore
-        together = quat_angle(_chain_rotation(quat, chain.links))
-        rows.append(jnp.sum(one_by_one, axis=0, keepdims=True) - together)
-    return jnp.concatenate(rows)
+    angle = quat_angle(quat)
+    one_by_one = [jnp.sum(take_rows(angle, c.links), axis=0, keepdims=True) for c in chains]
+    several = np.array([len(chain.links) > 1 for chain in chains])[:, None, None]
+    less = jnp.concatenate(one_by_one) - quat_angle(_chain_rotations(quat, chains))
+    return jnp.where(several, less, 0.0)
 
 
-def _chain_rotation(quat: Quat, links: tuple[int, ...]) -> Quat:
-    """Rotation of the last link of a chain relative to the parent of the first."""
+def _chain_rotations(quat: Quat, chains: Sequence[RangeChain]) -> Quat:
+    """Rotation of the last link of each chain relative to the parent of the first, ``(R, B, T)``.
 
-    def row(link: int) -> tuple[Array, ...]:
-        return tuple(c[link : link + 1] for c in quat)
+    Chains of one length go together: one by one they are a tenth of the whole program.
+    """
+    found, order = [], []
+    for _, rows in _grouped([len(chain.links) for chain in chains]):
+        steps = zip(*(chains[row].links for row in rows), strict=True)
+        found.append(reduce(quat_mul, (_rows(quat, step) for step in steps)))
+        order += rows
+    joined = tuple(jnp.concatenate(c) for c in zip(*found, strict=True))
+    return _rows(joined, np.argsort(order).tolist())
 
-    return reduce(quat_mul, (row(link) for link in links))  # pyright: ignore
+
+def _grouped(keys: Sequence[int]) -> list[tuple[int, list[int]]]:
+    """Each key, in ascending order, and the places that have it."""
+    return [(key, [k for k, own in enumerate(keys) if own == key]) for key in sorted(set(keys))]
+
+
+def _rows(quat: tuple[Array, ...], rows: Sequence[int]) -> Quat:
+    return tuple(take_rows(c, rows) for c in quat)  # pyright: ignore[reportReturnType]
