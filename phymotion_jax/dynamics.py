@@ -83,12 +83,13 @@ def _fused_jvp(parents: Parents, primals: Any, tangents: Any) -> Any:
 
 def _as_sums(parents: Parents, body: Body, joints: Joints) -> tuple[LinkMotion, Wrenches, Vec]:
     """As plain XLA."""
+    # Barriers: what follows reads all of it many times, and XLA would work it out at each.
+    body, joints = jax.lax.optimization_barrier((body, joints))
     motion = link_motion(
         *(parents, body.offset, joints.quat, joints.ang_vel, joints.ang_acc),
         root_acc=joints.root_acc,
         gravity=GRAVITY,
     )
-    # A barrier: what follows reads all of it many times, and XLA would work it out at each.
     motion = jax.lax.optimization_barrier(motion)
     wrenches = inverse_dynamics(parents, motion, body.mass, body.com, body.inertia)
     return motion, wrenches, centre_of_mass(motion, body.mass, body.com)
