@@ -24,6 +24,7 @@ from jaxtyping import Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.io import find_motion_files, load_motion
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.windows import mean_and_worst
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.physical.quantities import QUANTITIES
@@ -81,7 +82,7 @@ def measured(batch: MotionBatch, preset: PhysicalPreset) -> dict[str, Float[jax.
     seen = scene(usable, body, None, preset, "fused")
     found = {}
     for name, quantity in QUANTITIES.items():
-        frame = jax.lax.optimization_barrier(quantity(seen, body, preset))
+        frame = stored(quantity(seen, body, preset))
         window = 0.0 if name in _ON_ONE_FRAME else preset.window_s
         found[name] = mean_and_worst(frame, usable.mask, usable.fps[:, None], window)[1]
     return found

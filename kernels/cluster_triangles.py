@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from einops import rearrange
 from jaxtyping import Array, Bool, Float, Int, UInt16, UInt32
@@ -10,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt16, UInt32
 from phymotion_jax.kernels.clusters import Bounds, extremes
 from phymotion_jax.kernels.collider import CLUSTER, MeshCollider
 from phymotion_jax.kernels.select import Products, look_up, products
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.triangles import Triangle
 from phymotion_jax.kernels.vectors import Vec, cross, dot, sub
 
@@ -34,7 +34,7 @@ def clusters_here(
     """Clusters ``(K,)`` of a posed surface, of its vertices ``(V, F)`` and boxes ``(C, F)``."""
     rows = look_up(collider.vertex, cluster)
     x, y, z = (look_up(c, rows, frame[:, None]) for c in vertices)
-    vertex = jax.lax.optimization_barrier((x, y, z))
+    vertex = stored((x, y, z))
     return ClustersHere(cluster, vertex, bounds.at(cluster, frame))
 
 
@@ -87,10 +87,10 @@ def _not_beyond(
     sides = [*zip(here.vertex, box.low, box.high, strict=True)]
     sides += [(x, *extremes(y, axis=1)) for x, y in zip(mine, others, strict=True)]
     # Stored: else XLA computes a vertex's bits anew for every triangle that it is a corner of.
-    beyond = jax.lax.optimization_barrier(_sides_beyond(sides))
+    beyond = stored(_sides_beyond(sides))
     corners = rearrange(collider.corner, "(c i) k -> c k i", i=CLUSTER)
     item = jnp.arange(beyond.shape[0], dtype=jnp.int32)[:, None, None]
-    beyond = jax.lax.optimization_barrier(look_up(beyond, item, look_up(corners, here.cluster)))
+    beyond = stored(look_up(beyond, item, look_up(corners, here.cluster)))
     real = jnp.arange(CLUSTER) < look_up(collider.size, here.cluster)[:, None]
     meets = ((beyond[:, 0] & beyond[:, 1] & beyond[:, 2]) == 0) & real
     bit = jnp.uint32(1) << jnp.arange(CLUSTER, dtype=jnp.uint32)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Int
 
 from phymotion_jax.kernels.collider import MeshCollider
 from phymotion_jax.kernels.select import WORD, Products, look_up, pack_words, products
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import Vec
 
 
@@ -33,7 +34,7 @@ def cluster_bounds(vertices: Vec, collider: MeshCollider) -> Bounds:
     """Boxes of the clusters ``(C, F)`` around posed vertices ``(V, F)``."""
     sides = (extremes(look_up(c, collider.vertex), axis=1) for c in vertices)
     low, high = zip(*sides, strict=True)
-    return jax.lax.optimization_barrier(Bounds(low, high))
+    return stored(Bounds(low, high))
 
 
 def extremes(x: Array, axis: int) -> tuple[Array, Array]:
@@ -68,7 +69,7 @@ def clusters_near(bounds: Bounds, collider: MeshCollider) -> Products:
     near = bounds_meet(mine, others) & blocks.real[:, :, None, None]
     # Stored: of gathers, tests and all 32 bits in one XLA 0.11 makes a kernel for NVIDIA GPUs that
     # reads at addresses that do not exist, for some numbers of frames (704 and 1,088 are two).
-    near = jax.lax.optimization_barrier(near)
+    near = stored(near)
     words = rearrange(pack_words(near)[0], "n p f -> (n p) f")
     words = jnp.pad(words, ((0, 1), (0, 0)))  # a last row for words that a part does not have
     first, second = (

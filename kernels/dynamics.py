@@ -9,10 +9,10 @@ Source: Featherstone, Rigid Body Dynamics Algorithms (2008), §5.3, in world axe
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.tree import Parents, chains, rotations_to_world, sums
 from phymotion_jax.kernels.vectors import (
     Mat,
@@ -83,7 +83,7 @@ def link_motion(
       gravity: acceleration of free fall in world axes, in m/s².
     """
     chain = chains(parents)
-    rot = jax.lax.optimization_barrier(quat_to_mat(rotations_to_world(parents, quat)))
+    rot = stored(quat_to_mat(rotations_to_world(parents, quat)))
     hangs = jnp.arange(len(parents))[:, None, None] > 0
     # The parent's axes by way of the link's own, which spares a look-up at the parent.
     arm = mat_vec(rot, quat_rotate(quat_conj(quat), scale(offset, hangs)))

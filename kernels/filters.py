@@ -29,6 +29,7 @@ from phymotion_jax.kernels.smoother import (
     noise_pallas,
     noise_xla,
 )
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import Quat, Vec, quat_normalize
 
 
@@ -74,7 +75,7 @@ def low_pass_all(
     rows = [a.reshape(-1, *mask.shape) for a in arrays]
     noise = _noise(jnp.concatenate(rows), mask, cutoff_hz / fps)
     # Else what reads several components, a norm say, turns the axes back anew for each of them.
-    noise = jax.lax.optimization_barrier(noise)
+    noise = stored(noise)
     parts = jnp.split(noise, np.cumsum([len(row) for row in rows])[:-1])
     return tuple(a - part.reshape(a.shape) for a, part in zip(arrays, parts, strict=True))
 

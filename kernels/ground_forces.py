@@ -27,6 +27,7 @@ from phymotion_jax.kernels.per_frame import (
     rows_of,
 )
 from phymotion_jax.kernels.small_solve import solve_symmetric
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import Vec, cross, scale, sub, sym_vec
 
 
@@ -129,7 +130,7 @@ def solve_xla(contacts: Contacts, needed: Wrench, numbers: tuple[Scalar, ...]) -
 
 def _over_points(contacts: Contacts) -> OverPoints:
     rows, fold = rows_of((*contacts.points, contacts.weight)), fold_over(len(contacts.weight))
-    return summed(rows, fold, contacts.weight[0], jax.lax.optimization_barrier)
+    return summed(rows, fold, contacts.weight[0], stored)
 
 
 def solve_pallas(

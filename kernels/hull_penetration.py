@@ -19,6 +19,7 @@ from phymotion_jax.kernels.hull_pairs import Links, as_bits, between, near_pairs
 from phymotion_jax.kernels.hull_search import NOTHING_M, Hulls, WayOut, shortest_way_out
 from phymotion_jax.kernels.overlap import Pairs
 from phymotion_jax.kernels.select import Hits, look_up, over_hits
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import (
     Mat,
     Vec,
@@ -116,7 +117,7 @@ def _search(sizes: tuple[int, ...], pairs: Pairs, rot: Mat, pos: Vec, vertex: Ve
     boxes = box_of(tuple(c[rows.T] for c in vertex))  # pyright: ignore[reportArgumentType]
     links = Links(rot, pos, boxes)
     by_link = tuple(rearrange(c[rows, :, 0], "l m b -> b l m") for c in vertex)
-    body = _Body(links, jax.lax.optimization_barrier(by_link))  # pyright: ignore
+    body = _Body(links, stored(by_link))  # pyright: ignore
     frames, shape = rot[0][0].size, (len(pairs), *rot[0].shape[1:])
     on_cpu = jax.default_backend() == "cpu"
     windows = (_WINDOW_CPU,) * 2 if on_cpu else (_WINDOW_NEAR, _WINDOW_INSIDE)

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from phymotion_jax.kernels.per_frame import Memory, if_any, pallas_or_xla, per_frame
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import (
     Mat,
     Vec,
@@ -141,7 +142,7 @@ def walk_xla(hulls: Hulls, rays: Vec, *, walks: int, steps: int) -> WayOut:
     first, second = (gathered(link) for link in hulls.link)
     second = add(mat_vec(hulls.turn, second), hulls.shift)
     # The search reads them many times: without the barrier XLA gathers and turns them each time.
-    first, second = jax.lax.optimization_barrier((first, second))
+    first, second = stored((first, second))
     first, second = jax.tree.map(lambda c: c[:, None], (first, second))
 
     def support(direction: Vec) -> tuple[_Corner, Array]:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from phymotion_jax.kernels.per_frame import Memory, pallas_or_xla, per_frame
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import Vec, sub
 
 Sizes = tuple[int, ...]
@@ -86,7 +87,7 @@ def _pool_jvp(sizes: Sizes, primals: Any, tangents: Any) -> Any:
 
 def pool_xla(sizes: Sizes, points: Vec, weight: Float[Array, "P B T"], origin: Vec) -> Pooled:
     """As plain array operations."""
-    load = jax.lax.optimization_barrier(_loads(points[2], weight, sizes))
+    load = stored(_loads(points[2], weight, sizes))
     total = _sums(load, sizes)
     place = tuple(_sums(load * (c - o), sizes) / total for c, o in zip(points, origin, strict=True))
     return Pooled(place, group_extremes(jnp.max, weight, sizes))  # pyright: ignore[reportArgumentType]

@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, UInt32
 
+from phymotion_jax.kernels.stored import stored
+
 WORD = 32
 
 Carry = TypeVar("Carry")
@@ -113,7 +115,7 @@ def hits_from(bits: Bits, first: Int[Array, ""], size: int) -> Hits:
     column, left = _column(bits.total, rank)
     hits = Hits(_nth_row(bits.words[:, column], left), column, rank < bits.total[-1])
     # Stored: else XLA looks a hit up anew for everything that is gathered for it.
-    return jax.lax.optimization_barrier(hits)
+    return stored(hits)
 
 
 def pairs_from(pairs: Products, first: Int[Array, ""], size: int) -> PairHits:
@@ -128,7 +130,7 @@ def pairs_from(pairs: Products, first: Int[Array, ""], size: int) -> PairHits:
         column,
         rank < pairs.total[-1],
     )
-    return jax.lax.optimization_barrier(hits)
+    return stored(hits)
 
 
 def over_hits(

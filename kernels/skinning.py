@@ -12,6 +12,7 @@ from einops import rearrange
 from jaxtyping import Array, Float, Int
 
 from phymotion_jax.kernels.chain import link_positions, local_rotations
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.tree import Parents
 from phymotion_jax.kernels.vectors import Mat, Vec, add, mat_vec, sub
 
@@ -40,7 +41,7 @@ def skin(parents: Parents, rot: Mat, joint: Vec, rest: Vec, bands: tuple[Band, .
       bands: which links move the vertices, in the vertices' order.
     """
     shift = sub(link_positions(parents, rot, joint), mat_vec(rot, joint))
-    moves = jax.lax.optimization_barrier((*rot, *shift))
+    moves = stored((*rot, *shift))
     parts, start = [], 0
     for band in bands:
         stop = start + band.link.shape[1]
@@ -50,7 +51,7 @@ def skin(parents: Parents, rot: Mat, joint: Vec, rest: Vec, bands: tuple[Band, .
         start = stop
     # Whatever looks at a vertex would otherwise skin it again, at each look.
     joined = tuple(jnp.concatenate(c, axis=0) for c in zip(*parts, strict=True))
-    return jax.lax.optimization_barrier(joined)  # pyright: ignore[reportReturnType]
+    return stored(joined)  # pyright: ignore[reportReturnType]
 
 
 def pose_correctives(

@@ -2,11 +2,11 @@
 
 from itertools import accumulate
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.windows import take_frames
 
 _REACHES = (1, 2, 4, 8, 16)
@@ -62,7 +62,7 @@ def _second_derivatives(
     share = jnp.where(inner, _eliminated(length), 0.0).astype(rows.dtype)
     second = jnp.roll(rows, 1, axis=-1) - 2.0 * rows + jnp.roll(rows, -1, axis=-1)
     forwards = _recursion(6.0 * share * second, -share, 1)
-    return jax.lax.optimization_barrier(_recursion(forwards, -share, -1))
+    return stored(_recursion(forwards, -share, -1))
 
 
 def _eliminated(length: int) -> Float[np.ndarray, " T"]:
@@ -80,7 +80,7 @@ def _recursion(
     for reach in _REACHES:
         before = _moved(values, step * reach)
         values, share = values + share * before, share * _moved(share, step * reach)
-        values, share = jax.lax.optimization_barrier((values, share))
+        values, share = stored((values, share))
     return values
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import Quat, quat_mul, select
 
 Parents = tuple[int, ...]
@@ -59,7 +60,7 @@ def rotations_to_world(parents: Parents, quat: Quat) -> Quat:
         hangs = np.array(up)[:, None, None] >= 0
         # A barrier: without it each round would work out the one before it at every link it reads.
         quat = select(hangs, quat_mul(above, quat), quat)  # pyright: ignore
-        quat = jax.lax.optimization_barrier(quat)
+        quat = stored(quat)
         up = [up[link] if link >= 0 else -1 for link in up]
     return quat
 

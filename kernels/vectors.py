@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from einops import rearrange
 from jaxtyping import Array
 
+from phymotion_jax.kernels.stored import stored
+
 Vec = tuple[Array, Array, Array]
 """x, y, z."""
 
@@ -41,7 +43,7 @@ def unstack(array: Array) -> Any:
 def unstack_frames(array: Array) -> Any:
     """Components of an array ``(B, T, items, C)``, as ``(items, B, T)``."""
     # Turned by itself: in one with what reads it a GPU turns the axes back for each component.
-    turned = jax.lax.optimization_barrier(rearrange(array, "b t items c -> c items b t"))
+    turned = stored(rearrange(array, "b t items c -> c items b t"))
     return tuple(turned)
 
 

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from phymotion_jax.kernels.stored import stored
+
 
 def moving_sum(
     values: Float[Array, "*items B T"],
@@ -58,7 +60,7 @@ def _sum_of_blocks(
         place = place + jnp.where(some, size, 0)
         block = block + jnp.pad(block[..., size:], [(0, 0), (0, size)])
         # Else each block of the next size adds up its frames anew.
-        block = jax.lax.optimization_barrier(block)
+        block = stored(block)
     return total
 
 
@@ -104,7 +106,7 @@ def _faded_total(
         shift = [(0, 0)] * (values.ndim - 1) + [(step, 0)]
         values = values + keep**step * jnp.pad(values[..., :-step], shift)
         # Else each frame of the result reads all that it is the sum of.
-        values = jax.lax.optimization_barrier(values)
+        values = stored(values)
     return values
 
 

@@ -24,6 +24,7 @@ from phymotion_jax.kernels.dynamics import (
 )
 from phymotion_jax.kernels.dynamics_frame import Body, Joints, dynamics_pallas
 from phymotion_jax.kernels.per_frame import pallas_or_xla
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.tree import Parents
 from phymotion_jax.kernels.vectors import Sym, Vec, unstack
 
@@ -84,13 +85,13 @@ def _fused_jvp(parents: Parents, primals: Any, tangents: Any) -> Any:
 def _as_sums(parents: Parents, body: Body, joints: Joints) -> tuple[LinkMotion, Wrenches, Vec]:
     """As plain XLA."""
     # Barriers: what follows reads all of it many times, and XLA would work it out at each.
-    body, joints = jax.lax.optimization_barrier((body, joints))
+    body, joints = stored((body, joints))
     motion = link_motion(
         *(parents, body.offset, joints.quat, joints.ang_vel, joints.ang_acc),
         root_acc=joints.root_acc,
         gravity=GRAVITY,
     )
-    motion = jax.lax.optimization_barrier(motion)
+    motion = stored(motion)
     wrenches = inverse_dynamics(parents, motion, body.mass, body.com, body.inertia)
     return motion, wrenches, centre_of_mass(motion, body.mass, body.com)
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-import jax
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.kernels.ground_forces import GroundForces, ground_forces
 from phymotion_jax.kernels.pooling import pool_contacts, spread_forces
 from phymotion_jax.kernels.pushes import Links, Pushes, moments_left
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.tree import take_rows
 from phymotion_jax.kernels.vectors import Vec, cross, mat_vec, scale, sub
 from phymotion_jax.state import State
@@ -49,7 +49,7 @@ def ground_loads(
     sizes = support_sizes(humanoid)
     supports = pool_contacts(sizes, state.points, weight, _com_over_floor(state))
     # Read by several kernels from here on, and a support's sum is long.
-    supports = jax.lax.optimization_barrier(supports)
+    supports = stored(supports)
     force, moment = needed_wrench(state)
     found = ground_forces(*supports, force, moment, friction=friction, softness=_SOFTNESS)
     owners = tuple(humanoid.contact_link[stop - 1] for stop in accumulate(sizes))

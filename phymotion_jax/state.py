@@ -15,6 +15,7 @@ from phymotion_jax.kernels.contacts import link_points
 from phymotion_jax.kernels.differences import angular_rates, linear_rates
 from phymotion_jax.kernels.dynamics import LinkMotion, Wrenches
 from phymotion_jax.kernels.floor import floor_height
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import (
     Quat,
     Vec,
@@ -148,7 +149,7 @@ def moving_body(
     joints = joint_rates(batch) if joints is None else joints
     found = dynamics(humanoid, joints, backend=backend)
     # Barriers: what follows reads these many times, and XLA would rather compute them again.
-    motion, wrenches, com = jax.lax.optimization_barrier(found)
+    motion, wrenches, com = stored(found)
     root = joints.root_pos
     weight = -GRAVITY[2] * jnp.broadcast_to(humanoid.total_mass, batch.fps.shape)[:, None]
     points = link_points(
@@ -157,13 +158,13 @@ def moving_body(
         unstack(humanoid.contact_point),  # pyright: ignore[reportArgumentType]
         humanoid.contact_link,
     )
-    points = jax.lax.optimization_barrier(points)
+    points = stored(points)
     if floor is None:
         lowest = jnp.min(points[2], axis=0)
         push = wrenches.root_force[2][0] / weight
         votes = (lowest, batch.mask, batch.fps[:, None], push)
         # By itself: on a GPU it shares a kernel with all else that is of one number a frame.
-        height = find_floor(*jax.lax.optimization_barrier(votes))
+        height = find_floor(*stored(votes))
     else:
         height = jnp.broadcast_to(jnp.asarray(floor, batch.root_pos.dtype), batch.fps.shape)
     return State(

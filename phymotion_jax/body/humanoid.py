@@ -23,6 +23,7 @@ from phymotion_jax.body.skeleton import (
 from phymotion_jax.body.template import default_template
 from phymotion_jax.body.template_build import BodyTemplate
 from phymotion_jax.errors import ModelError
+from phymotion_jax.kernels.stored import stored
 
 
 @struct.dataclass
@@ -156,10 +157,10 @@ class Humanoid:
         given = jnp.asarray(jnp.nan if mass_kg is None else mass_kg)
         mass = jnp.where(jnp.isnan(given), usual, given)
         # Barriers: every number of every link would work out those before it again.
-        joints, landmark, mass = jax.lax.optimization_barrier((joints, landmark, mass))
+        joints, landmark, mass = stored((joints, landmark, mass))
         heel, toe, finger = (landmark[..., k : k + 2, :] for k in (1, 3, 5))
         links = link_moments(joints, landmark[..., 0, :], heel, toe, finger, mass)
-        links = jax.lax.optimization_barrier(links)
+        links = stored(links)
         return cls.from_template(
             template,
             betas,

@@ -2,7 +2,6 @@
 
 from itertools import product
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -12,6 +11,7 @@ from phymotion_jax.kernels.capsule_overlap import capsule_overlap
 from phymotion_jax.kernels.contacts import link_points
 from phymotion_jax.kernels.hull_penetration import hull_depth
 from phymotion_jax.kernels.overlap import Overlap, worst_overlap
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import unstack
 from phymotion_jax.presets import Level
 from phymotion_jax.state import State
@@ -64,6 +64,6 @@ def _capsules(state: State, humanoid: Humanoid) -> Overlap:
         for half in jnp.split(humanoid.capsule_ends, 2, axis=-2)
     )
     # Without it XLA places the capsules anew for every pair that they are in: 20 times slower.
-    start, stop = jax.lax.optimization_barrier(tuple(ends))
+    start, stop = stored(tuple(ends))
     radius = unstack(humanoid.capsule_radius[..., None])[0]
     return capsule_overlap(pairs, owner, humanoid.n_links, start, stop, radius)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.windows import take_frames
 
 
@@ -57,11 +57,11 @@ def summarise(parts: Sequence[Violation], mask: Bool[Array, "B T"], n_links: int
     Frames first, then the row that is worst on that frame. Rows that blame one link are added.
     """
     # Read three times below: without the barrier XLA computes the parts three times.
-    found = jax.lax.optimization_barrier([(part.frame, part.by_row) for part in parts])
+    found = stored([(part.frame, part.by_row) for part in parts])
     frame = jnp.where(mask, jnp.stack([frame for frame, _ in found]), 0.0)
     # Barrier: XLA makes a product of a quotient of many rows by one, and 0.99999994 of all ones.
     count = jnp.broadcast_to(jnp.maximum(jnp.sum(mask, axis=1), 1), frame.shape[:2])
-    count = jax.lax.optimization_barrier(count)
+    count = stored(count)
     worst_frame, most = jnp.argmax(frame, axis=2), jnp.max(frame, axis=2)
     mean = jnp.sum(frame, axis=2) / count
     values = [mean[k] if part.value is None else part.value for k, part in enumerate(parts)]

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.skin import Skin
 from phymotion_jax.dynamics import Backend
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.windows import mean_and_worst
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.parts.findings import Findings
@@ -98,7 +98,7 @@ def _over_clip(
         frame, by_row = arrays[name]
         arrays[name] = trust * frame, trust * by_row
     # Read three times from here on: without the barrier XLA computes the parts three times.
-    arrays = jax.lax.optimization_barrier(arrays)
+    arrays = stored(arrays)
     frames = jnp.stack([frame for frame, _ in arrays.values()])
     sharpness = SHARPNESS if preset.smooth else float("inf")
     mean, worst = mean_and_worst(

@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from phymotion_jax.dynamics import GRAVITY
 from phymotion_jax.kernels.filters import gain, low_pass_motion
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import Quat, Vec, norm, quat_angle, quat_conj, quat_mul, sub
 from phymotion_jax.kernels.windows import moving_sum, moving_sum_of_powers
 from phymotion_jax.physical.ramps import ramp
@@ -86,9 +86,7 @@ def roughness(
     smooth_pos, smooth_quat = low_pass_motion(root_pos, quat, mask, fps, cutoff)
     rotation = quat_angle(quat_mul(quat_conj(smooth_quat), quat))
     root = norm(sub(root_pos, smooth_pos))[0]
-    rotation, root = jax.lax.optimization_barrier(
-        (jnp.where(mask, rotation, 0.0), jnp.where(mask, root, 0.0))
-    )
+    rotation, root = stored((jnp.where(mask, rotation, 0.0), jnp.where(mask, root, 0.0)))
     # At low frame rates the cut-off is lower, and more of what bodies do lies above it: amplitudes
     # of bounded accelerations fall with the square of the frequency.
     share = (cutoff / preset.artefact_hz) ** 2

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -11,6 +10,7 @@ from phymotion_jax.dynamics import Backend
 from phymotion_jax.kernels.differences import linear_rates
 from phymotion_jax.kernels.filters import low_pass_motion
 from phymotion_jax.kernels.floor import floor_height
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import (
     Quat,
     Vec,
@@ -92,9 +92,9 @@ def scene(
     )
     conf = static_points(batch.static_conf, humanoid.contact_link)
     touch = _touch(state, humanoid, conf, preset)
-    touch, stands = jax.lax.optimization_barrier((touch, jnp.max(touch, axis=0)))
+    touch, stands = stored((touch, jnp.max(touch, axis=0)))
     loads = ground_loads(state, humanoid, touch, friction=preset.friction)
-    loads, out = jax.lax.optimization_barrier((loads, imbalance(state, touch, stands)))
+    loads, out = stored((loads, imbalance(state, touch, stands)))
     return Scene(state, touch, stands, loads, out, rough, frames)
 
 
@@ -115,7 +115,7 @@ def _touch(
     near = _near(state.points[2], humanoid, preset)
     velocity, _ = linear_rates(state.points, state.mask, state.fps)
     speed = norm((velocity[0], velocity[1], jnp.zeros_like(velocity[0])))
-    speed = jax.lax.optimization_barrier(speed)  # else two velocities are stored in its place
+    speed = stored(speed)  # else two velocities are stored in its place
     slowest = jnp.min(jnp.where(near > 0.5, speed, jnp.inf), axis=0)
     slowest = jnp.where(jnp.isfinite(slowest), slowest, 0.0)
     stands = 1.0 - ramp(speed - slowest, preset.touch_speed_m_s, preset.smooth)

@@ -2,13 +2,13 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from einops import reduce
 from jaxtyping import Array, Bool, Float
 
 from phymotion_jax.body.published import FOOT_LINKS, published_humanoid
 from phymotion_jax.dynamics import Backend
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.tree import take_rows
 from phymotion_jax.kernels.vectors import Vec, add, norm
 from phymotion_jax.loads import ground_loads
@@ -70,7 +70,7 @@ def scene(
     rate = jnp.full_like(batch.fps, preset.fps) if quirks.fixed_frame_rate else batch.fps
     batch = batch.replace(fps=rate)
     body = published_humanoid(soles=not quirks.joint_origins_as_soles).astype(batch.fps.dtype)
-    coords = jax.lax.optimization_barrier(coordinates(batch, rate[:, None], quirks))
+    coords = stored(coordinates(batch, rate[:, None], quirks))
     state = moving_body(
         batch,
         body,
