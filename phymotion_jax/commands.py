@@ -13,6 +13,7 @@ from phymotion_jax.dataset import (
     Clock,
     Plan,
     Settings,
+    decoding_processes,
     default_frames,
     digests_of,
     give_back_after_compiling,
@@ -91,6 +92,7 @@ def _to_table(
         on_step=stack.enter_context(progress(len(paths), clock)),
         clock=clock,
         workers=command.workers,
+        processes=decoding_processes(paths, command.workers),
     )
     for row in rows:
         if write:
@@ -114,13 +116,14 @@ def _to_folder(
     if there:
         say(f"{len(there)} of {len(plan.parts)} parts are in {folder} already")
     yield from rows_there(folder, there, scorer.preset)
-    count = sum(len(plan.clips(part)) for part in parts)
+    todo = [path for part in parts for path in plan.clips(part)]
     yield from score_parts(
         *(folder, plan, parts, settings, scorer, loader_of(command)),
         frames_per_batch=frames,
         clock=clock,
-        on_step=stack.enter_context(progress(count, clock)),
+        on_step=stack.enter_context(progress(len(todo), clock)),
         workers=command.workers,
+        processes=decoding_processes(todo, command.workers),
     )
 
 

@@ -51,6 +51,10 @@ class MotionError(PhyMotionError, ValueError):
         self.status = status
         self.reason = reason
 
+    def __reduce__(self):
+        """Both, where one is sent between processes."""
+        return type(self), (self.status, self.reason)
+
 
 class UnknownNameError(PhyMotionError, KeyError):
     """A name that is not among those there are; the message lists them."""

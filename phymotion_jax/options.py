@@ -84,7 +84,8 @@ class Score(Options):
     devices: Annotated[int | None, _optional("N")] = None
     """Devices over which the clips of each batch are spread: one by default."""
     workers: Annotated[int | None, _optional("N")] = None
-    """Threads that decode files: one a processor by default, at most four."""
+    """Processes that decode files, by default one a processor but one, at most 16; threads, at most
+    four, where there are fewer than 1000 files, fewer than three processes, or rows of Parquet."""
 
     def check(self) -> None:
         """The same, and what a folder of parts needs."""

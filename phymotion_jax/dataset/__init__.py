@@ -8,7 +8,7 @@ from phymotion_jax.dataset.batches import (
     score_loaded,
 )
 from phymotion_jax.dataset.clock import Clock, Step
-from phymotion_jax.dataset.decode import load_ahead
+from phymotion_jax.dataset.decode import decoding_processes, load_ahead
 from phymotion_jax.dataset.digests import digests_of
 from phymotion_jax.dataset.memory import give_back_after_compiling
 from phymotion_jax.dataset.parts import CLIPS_PER_PART, Plan, Settings
@@ -21,6 +21,7 @@ __all__ = [
     "Plan",
     "Settings",
     "Step",
+    "decoding_processes",
     "default_frames",
     "digests_of",
     "give_back_after_compiling",

@@ -70,6 +70,7 @@ def score_files(
     on_step: Callable[[Step], None] = lambda _: None,
     clock: Clock | None = None,
     workers: int | None = None,
+    processes: int = 0,
 ) -> Generator[Row, None, None]:
     """Score files and give a row for each, in the order of `paths`.
 
@@ -84,17 +85,18 @@ def score_files(
     Args:
       paths: one clip each.
       scorer: a batch to its report; called in this thread.
-      load: a path to its clip, or MotionError; called in other threads.
+      load: a path to its clip, or MotionError; called in other threads or processes.
       frames_per_batch: padded frames a batch, substeps included, by default `default_frames`; a
         clip longer than that goes alone, one on each device.
       on_step: told of each batch and of each file that failed, as they are done.
       clock: told how long files take to decode.
       workers: threads that decode.
+      processes: processes that do in their place: see `load_ahead`.
 
     Raises:
       DeviceMemoryError: a batch does not fit; fewer frames a batch would.
     """
-    loaded = load_ahead(paths, load, clock or Clock(), workers)
+    loaded = load_ahead(paths, load, clock or Clock(), workers, processes)
     frames = frames_per_batch or default_frames(scorer)
     return score_loaded(zip(paths, loaded, strict=True), scorer, frames, on_step, set())
 

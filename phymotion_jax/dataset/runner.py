@@ -60,6 +60,7 @@ def score_parts(
     clock: Clock,
     on_step: Callable[[Step], None] = lambda _: None,
     workers: int | None = None,
+    processes: int = 0,
 ) -> Iterator[Row]:
     """Score some parts of a plan, and give each one's rows once they are on the disk.
 
@@ -79,6 +80,7 @@ def score_parts(
       clock: told how long files take to decode, and parts to write.
       on_step: told of each batch and of each file that failed, as they are done.
       workers: threads that decode.
+      processes: processes that do in their place: see `load_ahead`.
 
     Raises:
       OutputError: where a part cannot be written; those before it stay.
@@ -87,7 +89,8 @@ def score_parts(
     home = state_folder(folder, plan.shard)
     if not load_settings(home):
         save_settings(home, settings)
-    loaded = load_ahead([p for part in parts for p in plan.clips(part)], load, clock, workers)
+    paths = [path for part in parts for path in plan.clips(part)]
+    loaded = load_ahead(paths, load, clock, workers, processes)
     schema: pa.Schema = schema_of(scorer.preset)  # pyright: ignore[reportFunctionMemberAccess]
     built: Built = set()
     for part in parts:
