@@ -45,7 +45,7 @@ def decoding_processes(paths: Sequence[Path], workers: int | None = None) -> int
       paths: one clip each.
       workers: how many were asked for; by default one a processor but the scorer's, at most 16.
     """
-    workers = workers or min(16, (os.cpu_count() or 1) - 1)
+    workers = workers or min(16, _processors() - 1)
     if workers < 3 or len(paths) < MANY_FILES:
         return 0
     return 0 if any(f"{PARQUET}/" in os.fspath(path).lower() for path in paths) else workers
@@ -71,7 +71,7 @@ def load_ahead(
     if processes:
         pool, ahead, size = _processes(processes), 2 * processes, _FILES_A_TASK
     else:
-        workers = workers or min(4, os.cpu_count() or 1)
+        workers = workers or min(4, _processors())
         pool, ahead, size = ThreadPoolExecutor(workers), max(LOADED_AHEAD, 2 * workers), 1
     tasks = (paths[first : first + size] for first in range(0, len(paths), size))
     return _in_order(pool, partial(_decoded, load), tasks, ahead, clock)
@@ -94,6 +94,14 @@ def _in_order(
             yield from clips
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _processors() -> int:
+    """Those that this process may use: a scheduler may have given it a share of the machine."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        return os.cpu_count() or 1
 
 
 def _processes(count: int) -> ProcessPoolExecutor:
