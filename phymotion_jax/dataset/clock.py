@@ -25,7 +25,7 @@ class Step:
 class Clock:
     """How fast a run goes, with and without the first batch of each shape, and what takes how long.
 
-    Files are decoded in several threads while the device works, so that the times of decoding,
+    Files are decoded in threads or processes while the device works: the times of decoding,
     scoring and writing may add up to more than the run's.
     """
 
