@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from motions import CLIPS, LENGTH, batch_of, clip, rotated, smooth, zeros_like_batch
+from nanomanifold import SO3
 
 from phymotion_jax import scorer
 from phymotion_jax.assets import demo_clips
@@ -212,6 +213,34 @@ def test_hovering_does_not_excuse_from_sliding(demo, clean):
     assert both.parts["con.slip"][1] > both.parts["con.slip"][0] - 0.05
 
 
+@pytest.mark.parametrize("height", [0.06, 0.2])
+def test_a_hover_is_no_higher_standing(demo, clean, height):
+    """Soles of one person differ by 4.5 cm, but one of them is down."""
+    report = report_of(violate(demo["squat"], "hover", height))
+    assert report.parts["con.float"][0] > 0.5
+    assert clean.parts["con.float"][1] < 0.01
+
+
+def test_joints_lift_a_body_and_the_ground_does_not(demo):
+    """A squat comes up by its legs; the same pose thrown up has nobody's work to go up by."""
+    squat = demo["squat"]
+    still = squat.take(np.zeros(LENGTH // 2, int))
+    seen = report_of(squat, still, violate(still, "stiff_hops"))
+    assert (seen.parts["dyn.residual"][:2] < 0.05).all()
+    assert seen.parts["dyn.residual"][2] > 0.8
+
+
+def test_one_joint_that_jitters_is_not_lost_among_others(demo):
+    rng = np.random.default_rng(0)
+    squat, head = demo["squat"], body_index("head")
+    quat = squat.joint_quat.astype(float)
+    noise = SO3.from_axis_angle(0.08 * rng.standard_normal((squat.n_frames, 3)))
+    quat[:, head] = SO3.multiply(quat[:, head], noise)
+    report = report_of(squat.replace(joint_quat=quat.astype(np.float32)))
+    assert report.parts["kin.discontinuity"][0] > 0.4
+    assert report.worst_joint_name("kin.discontinuity", 0) == "head"
+
+
 def lying(demo, path):
     """The one who has fallen, at rest, moved along x by a path over time."""
     motion = demo["fall"].take(np.full(LENGTH // 2, demo["fall"].n_frames - 1))
@@ -271,6 +300,8 @@ VIOLATED = {
     "impossible_lean": "con.balance",
     "joint_jitter": "kin.discontinuity",
     "root_jitter": "kin.discontinuity",
+    "shaking": "kin.discontinuity",
+    "stiff_hops": "dyn.residual",
     "teleport": "kin.discontinuity",
     "pop": "kin.discontinuity",
     "knee_backwards": "kin.joint_limit",

@@ -12,6 +12,7 @@ from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.kernels.pooling import group_extremes
 from phymotion_jax.kernels.vectors import norm
 from phymotion_jax.kernels.windows import moving_sum
+from phymotion_jax.loads import needed_wrench
 from phymotion_jax.parts.violation import Violation, whole_body
 from phymotion_jax.physical.ramps import ramp, worst
 from phymotion_jax.physical.scene import Scene
@@ -20,8 +21,9 @@ from phymotion_jax.presets import PhysicalPreset
 _SMEAR_S = 0.2
 """Over which the low-pass at 5 Hz spreads a blow, for the most part."""
 
-_PUSH_BW = 2.5
-"""Of a runner (Keller 1996): jumpers push off and land with as much and more."""
+_SMEARED = 2.5
+"""What it may leave in the air of the mean force carried within that time: of a blow in the middle
+of it, a half."""
 
 
 def ground_penetration(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
@@ -44,10 +46,11 @@ def unsupported(scene: Scene) -> Float[Array, "B T"]:
     """Force needed while nothing touches, in body weights, less what the low-pass smears of the
     pushes before and after over the flight between them."""
     state, touch = scene.state, scene.stands
-    window = (state.mask, state.fps, _SMEAR_S)
-    near = moving_sum(touch, *window) / jnp.maximum(moving_sum(jnp.ones_like(touch), *window), 1.0)
-    needed = norm(scene.loads.ground.residual_force) - _PUSH_BW * near
-    return (1.0 - touch) * jnp.maximum(needed, 0.0)
+    needed = norm(needed_wrench(state)[0])
+    carried = moving_sum(touch * needed, state.mask, state.fps, _SMEAR_S)
+    frames = moving_sum(jnp.ones_like(touch), state.mask, state.fps, _SMEAR_S)
+    smeared = _SMEARED * carried / jnp.maximum(frames, 1.0)
+    return (1.0 - touch) * jnp.maximum(needed - smeared, 0.0)
 
 
 def balance(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:

@@ -5,15 +5,12 @@ from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.dynamics import GRAVITY
-from phymotion_jax.kernels.vectors import dot, norm, unstack
-from phymotion_jax.kernels.windows import moving_sum
+from phymotion_jax.kernels.vectors import norm, unstack
 from phymotion_jax.parts.violation import Violation, whole_body
+from phymotion_jax.physical.power import lift, power
 from phymotion_jax.physical.ramps import ramp, unit, worst
 from phymotion_jax.physical.scene import Scene
 from phymotion_jax.presets import PhysicalPreset
-
-_POWER_WINDOW_S = 1.0
-"""What the limit of mean power is about."""
 
 
 def torque(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
@@ -78,30 +75,18 @@ def effort(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violatio
     return Violation(frame, blame, tuple(range(1, humanoid.n_links)))
 
 
-def power(scene: Scene) -> tuple[Float[Array, "J B T"], Float[Array, "B T"]]:
-    """Positive power of each joint, and of all averaged over a second, in W/kg."""
-    state = scene.state
-    mass = (state.weight / -GRAVITY[2])[None]
-    rows = jnp.maximum(dot(scene.loads.moment, state.joints.ang_vel) / mass, 0.0)[1:]
-    total = jnp.sum(rows, axis=0)
-    second = moving_sum(total, state.mask, state.fps, _POWER_WINDOW_S)
-    seconds = moving_sum(jnp.ones_like(total), state.mask, state.fps, _POWER_WINDOW_S)
-    return rows, second / jnp.maximum(seconds, 1.0)
-
-
 def residual(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
-    """Force and moment that the ground could not supply where something touches it.
+    """Force, moment and work that the ground could not supply where something touches it.
 
     Where nothing does, what is left over is `con.float`'s: nothing is charged twice.
     """
-    del humanoid
     force, moment = left_over(scene, preset)
-    return whole_body(
-        jnp.maximum(
-            ramp(force, preset.residual_bw, preset.smooth),
-            ramp(moment, preset.residual_moment_bw_m, preset.smooth),
-        )
+    frame = jnp.maximum(
+        ramp(force, preset.residual_bw, preset.smooth),
+        ramp(moment, preset.residual_moment_bw_m, preset.smooth),
     )
+    lifted = ramp(lift(scene, humanoid), preset.lift_m, preset.smooth)
+    return whole_body(jnp.maximum(frame, lifted))
 
 
 def left_over(

@@ -27,13 +27,22 @@ def speed_level(scene: Scene, humanoid: Humanoid) -> Float[Array, "J B T"]:
 
 
 def discontinuity(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
-    """Jitter, pops and teleports, which no muscle makes; one frame of them counts half a second."""
-    rough = scene.roughness
+    """Jitter, pops and teleports, which no muscle makes, one frame of which counts half a second;
+    and any one joint that jitters, or shakes faster than people can, for a second."""
+    rough, links = scene.roughness, tuple(range(humanoid.n_links))
     # The pelvis is blamed for its place as a joint is for its angle.
     place = rough.root * (preset.pop_rad.soft / preset.pop_m.soft)
     size = jnp.concatenate([jnp.maximum(rough.rotation[:1], place), rough.rotation[1:]])
-    share = size / (jnp.max(size, axis=0) + 1e-9)
-    return Violation(rough.artefact, share * rough.artefact, tuple(range(humanoid.n_links)))
+    jitter = ramp(rough.joint_jitter_rad, preset.joint_jitter_rad, preset.smooth)
+    jitter = jnp.maximum(rough.artefact, jitter)
+    shaking = ramp(rough.shake_rad, preset.shake_rad, preset.smooth)
+    blame = jnp.maximum(jitter * _share(size), shaking * _share(rough.shake))
+    return Violation(jnp.maximum(jitter, shaking), blame, links)
+
+
+def _share(size: Float[Array, "L B T"]) -> Float[Array, "L B T"]:
+    """Of the largest row."""
+    return size / (jnp.max(size, axis=0) + 1e-9)
 
 
 def self_penetration(overlap: Overlap, preset: PhysicalPreset) -> Violation:

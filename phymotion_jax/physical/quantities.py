@@ -9,6 +9,7 @@ from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.parts.kinematic import fold, range_excess
 from phymotion_jax.parts.self_penetration import link_overlap
 from phymotion_jax.physical import contact, dynamic, kinematic
+from phymotion_jax.physical.power import lift, power
 from phymotion_jax.physical.scene import Scene
 from phymotion_jax.physical.slip import foot_slide
 from phymotion_jax.presets import PhysicalPreset
@@ -18,6 +19,8 @@ Quantity = Callable[[Scene, Humanoid, PhysicalPreset], Float[Array, "B T"]]
 QUANTITIES: dict[str, Quantity] = {
     "jitter_rad": lambda s, h, p: s.roughness.jitter_rad,
     "jitter_m": lambda s, h, p: s.roughness.jitter_m,
+    "joint_jitter_rad": lambda s, h, p: s.roughness.joint_jitter_rad,
+    "shake_rad": lambda s, h, p: s.roughness.shake_rad,
     "pop_rad": lambda s, h, p: jnp.max(s.roughness.rotation, axis=0),
     "pop_m": lambda s, h, p: s.roughness.root,
     "overlap_m": lambda s, h, p: link_overlap("hull", s.state, h).depth,
@@ -29,10 +32,11 @@ QUANTITIES: dict[str, Quantity] = {
     "imbalance_m": lambda s, h, p: s.imbalance,
     "vertical_bw": lambda s, h, p: dynamic.ground_reaction(s)[0],
     "horizontal_bw": lambda s, h, p: dynamic.ground_reaction(s)[1],
-    "power_w_kg": lambda s, h, p: dynamic.power(s)[1],
-    "peak_power_w_kg": lambda s, h, p: jnp.sum(dynamic.power(s)[0], axis=0),
+    "power_w_kg": lambda s, h, p: power(s)[1],
+    "peak_power_w_kg": lambda s, h, p: jnp.sum(power(s)[0], axis=0),
     "residual_bw": lambda s, h, p: dynamic.left_over(s, p)[0],
     "residual_moment_bw_m": lambda s, h, p: dynamic.left_over(s, p)[1],
+    "lift_m": lambda s, h, p: lift(s, h),
     "speed_limit": lambda s, h, p: jnp.max(kinematic.speed_level(s, h), axis=0),
     "torque_limit": lambda s, h, p: jnp.max(dynamic.torque_levels(s, h)[0], axis=0),
 }

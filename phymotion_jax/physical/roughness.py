@@ -16,6 +16,9 @@ from phymotion_jax.presets import PhysicalPreset, Ramp
 _POWER = 8
 """The norm that stands for a maximum: one frame of sixteen at half a second weighs all the same."""
 
+_ONE_JOINT_S = 1.0
+"""A throw, a kick and a foot that lands are over long before."""
+
 _COM_LEVER_M = 0.25
 """How far noise of one radian in every joint moves the centre of mass: 1 degree in all of them
 disturbs the forces as 5 mm in the pelvis do."""
@@ -49,6 +52,16 @@ class Roughness(NamedTuple):
     jitter_m: Float[Array, "B T"]
     """The same of the distance."""
 
+    joint_jitter_rad: Float[Array, "B T"]
+    """Root mean square of the angle of the joint that jitters most, over the second around a
+    frame."""
+
+    shake: Float[Array, "L B T"]
+    """Angle of each joint between its two low-passed rotations, in radians."""
+
+    shake_rad: Float[Array, "B T"]
+    """Root mean square of the largest of these over the second around a frame."""
+
     artefact: Float[Array, "B T"]
     """How far what is within half a window of a frame is an artefact, from 0 to 1."""
 
@@ -64,6 +77,7 @@ def roughness(
     quat: Quat,
     mask: Bool[Array, "B T"],
     fps: Float[Array, "B 1"],
+    slow: Quat,
     forces: tuple[Float[Array, "B 1"], Float[Array, "B 1"]],
     preset: PhysicalPreset,
 ) -> Roughness:
@@ -71,13 +85,16 @@ def roughness(
 
     Jitter is told by its mean over joints and half a second, which one quick foot does not raise;
     pops and teleports by the worst joint, or the pelvis, on a frame, and one such frame counts for
-    the half second around it: it is the same event at any frame rate.
+    the half second around it: it is the same event at any frame rate. Of any one joint, what lasts
+    for a second counts too: its own jitter, and shaking, which is faster than the low-pass that
+    forces are worked out behind.
 
     Args:
       root_pos: raw pelvis positions, ``(1, B, T)``.
       quat: raw local rotations, ``(links, B, T)``.
       mask: real frames.
       fps: frames a second.
+      slow: rotations behind the low-pass that forces are worked out behind.
       forces: frame rate and cut-off of the motion that forces are worked out from.
       preset: its artefact settings.
     """
@@ -86,12 +103,16 @@ def roughness(
     smooth_pos, smooth_quat = low_pass_motion(root_pos, quat, mask, fps, cutoff)
     rotation = quat_angle(quat_mul(quat_conj(smooth_quat), quat))
     root = norm(sub(root_pos, smooth_pos))[0]
-    rotation, root = stored((jnp.where(mask, rotation, 0.0), jnp.where(mask, root, 0.0)))
+    shake = quat_angle(quat_mul(quat_conj(slow), smooth_quat))
+    found = [jnp.where(mask, c, 0.0) for c in (rotation, root, shake)]
+    rotation, root, shake = stored(found)
     # At low frame rates the cut-off is lower, and more of what bodies do lies above it: amplitudes
     # of bounded accelerations fall with the square of the frequency.
     share = (cutoff / preset.artefact_hz) ** 2
     jitter_rad = _rms(jnp.mean(rotation**2, axis=0), *window)
     jitter_m = _rms(root**2, *window)
+    joint_jitter_rad = jnp.max(_rms(rotation**2, mask, fps, _ONE_JOINT_S), axis=0)
+    shake_rad = _rms(jnp.max(shake, axis=0) ** 2, mask, fps, _ONE_JOINT_S)
     pop = jnp.maximum(
         ramp(share * jnp.max(rotation, axis=0), preset.pop_rad, smooth),
         ramp(share * root, preset.pop_m, smooth),
@@ -117,6 +138,9 @@ def roughness(
         share * root,
         share * jitter_rad,
         share * jitter_m,
+        share * joint_jitter_rad,
+        shake,
+        shake_rad,
         jnp.maximum(near, jitter),
         acceleration / -GRAVITY[2] * noise(_COM_LEVER_M),
         place * noise(_FOOT_LEVER_M),
@@ -145,10 +169,13 @@ def _left_of_noise(
 
 
 def _rms(
-    square: Float[Array, "B T"], mask: Bool[Array, "B T"], fps: Float[Array, "B 1"], seconds: float
-) -> Float[Array, "B T"]:
+    square: Float[Array, "*items B T"],
+    mask: Bool[Array, "B T"],
+    fps: Float[Array, "B 1"],
+    seconds: float,
+) -> Float[Array, "*items B T"]:
     total = moving_sum(square, mask, fps, seconds)
-    count = moving_sum(jnp.ones_like(square), mask, fps, seconds)
+    count = moving_sum(jnp.ones(mask.shape, square.dtype), mask, fps, seconds)
     return _positive_power(total / jnp.maximum(count, 1e-6), 0.5)
 
 

@@ -84,7 +84,8 @@ def scene(
     cutoff = jnp.minimum(preset.cutoff_hz, preset.cutoff_share * fps)
     raw_root, raw = _raw(batch)
     root, quat = low_pass_motion(raw_root, raw, batch.mask, fps, cutoff)
-    rough = roughness(*_raw(given), given.mask, given.fps[:, None], (fps, cutoff), preset)
+    slow = tuple(frames.at_given(c) for c in quat)
+    rough = roughness(*_raw(given), given.mask, given.fps[:, None], slow, (fps, cutoff), preset)
     rough = Roughness(*(frames.from_given(c) for c in rough))
     joints = rates_of(quat, root, batch.mask, fps)
     state = moving_body(
@@ -120,10 +121,13 @@ def _touch(
     slowest = jnp.where(jnp.isfinite(slowest), slowest, 0.0)
     stands = 1.0 - ramp(speed - slowest, preset.touch_speed_m_s, preset.smooth)
     sure = standing(near, static_conf)
-    near = _near(state.points[2] - preset.static_height_m * sure, humanoid, preset)
+    height = state.points[2] - preset.static_height_m * sure
+    near = _near(height, humanoid, preset)
     # What is said to stand still touches, however fast it slides: a slide is a slip then.
     stands = stands + (1.0 - stands) * jnp.maximum(sure, 0.0)
-    return jnp.where(state.mask, near * stands, 0.0)
+    # Of two soles that stand one may be the higher; of a body that stands some point is low.
+    landed = 1.0 - ramp(jnp.min(height, axis=0), preset.stand_height_m, preset.smooth)
+    return jnp.where(state.mask, landed * near * stands, 0.0)
 
 
 def _near(

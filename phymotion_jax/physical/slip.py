@@ -7,15 +7,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.kernels.differences import linear_rates
 from phymotion_jax.kernels.tree import take_rows
-from phymotion_jax.kernels.vectors import add, cross, sub
 from phymotion_jax.kernels.windows import moving_sum
 from phymotion_jax.loads import forces_on, support_sizes
 from phymotion_jax.parts.violation import Violation
 from phymotion_jax.physical.contact import unsupported
 from phymotion_jax.physical.ramps import ramp, worst
 from phymotion_jax.physical.scene import Scene
+from phymotion_jax.physical.supports import support_links, support_velocity
 from phymotion_jax.presets import PhysicalPreset, Ramp
 
 _CHORD_S = 0.2
@@ -163,7 +162,7 @@ def _settled(scene: Scene, stands: Float[Array, "R B T"]) -> Float[Array, "R B T
 def _lies(scene: Scene, humanoid: Humanoid) -> Float[Array, "B T"]:
     """How far the body lies on something else than its feet: then they may slide as an arm does."""
     load = scene.loads.ground.forces[2]
-    rest = jnp.sum(take_rows(load, _supports_but_feet(humanoid)[0]), axis=0)
+    rest = jnp.sum(take_rows(load, _supports_but_feet(humanoid)), axis=0)
     return ramp(rest / (jnp.sum(load, axis=0) + _LITTLE), _LIES)
 
 
@@ -178,25 +177,17 @@ class _Slides(NamedTuple):
 
 
 def _slides_of_others(scene: Scene, humanoid: Humanoid) -> tuple[_Slides, tuple[int, ...]]:
-    """Supports of the links that are no feet: each as its link moves at the place where the force
-    acts, so that rolling over it moves nothing; and the links."""
-    state, (here, links) = scene.state, _supports_but_feet(humanoid)
-    place, force = (
-        tuple(take_rows(c, here) for c in v) for v in (scene.loads.place, scene.loads.ground.forces)
-    )
-    origin, turning = (
-        tuple(take_rows(c, links) for c in v) for v in (state.motion.pos, state.motion.ang_vel)
-    )
-    root = state.joints.root_pos
-    com = tuple(c[None] - r for c, r in zip(state.com, root, strict=True))
-    velocity, _ = linear_rates(add(origin, root), state.mask, state.fps)  # pyright: ignore
-    x, y, rise = add(velocity, cross(turning, sub(add(place, com), origin)))  # pyright: ignore
+    """Supports of the links that are no feet, and the links."""
+    state, here = scene.state, _supports_but_feet(humanoid)
+    x, y, rise = (take_rows(c, here) for c in support_velocity(scene, humanoid))
+    force = tuple(take_rows(c, here) for c in scene.loads.ground.forces)
     stands = jnp.where(state.mask, _stands(force[2], rise), 0.0)
     load = force[2] * _settled(scene, stands)
     noise = _NOISE_RATE * scene.roughness.place_noise
     speed = jnp.sqrt(jnp.maximum(x**2 + y**2 - noise**2, 0.0) + _MILLIMETRE**2) - _MILLIMETRE
     against = -(force[0] * x + force[1] * y)
     braked = against / (_BRAKING * force[2] * (speed + _MILLIMETRE) + _LITTLE)
+    links = tuple(support_links(humanoid)[k] for k in here)
     return _Slides(load * speed * (1.0 - jnp.clip(braked, 0.0, 1.0)), load), links
 
 
@@ -209,9 +200,8 @@ def _speed_of_others(scene: Scene, slides: _Slides) -> Float[Array, "B T"]:
     return way / jnp.maximum(load, _SHORTEST_STANCE_S * state.fps)
 
 
-def _supports_but_feet(humanoid: Humanoid) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Numbers of the supports that are no sole's, and the link of each."""
+def _supports_but_feet(humanoid: Humanoid) -> tuple[int, ...]:
+    """Numbers of the supports that are no sole's."""
     soles = {k for foot in humanoid.feet for k in foot}
     last = [stop - 1 for stop in accumulate(support_sizes(humanoid))]
-    here = tuple(g for g, point in enumerate(last) if point not in soles)
-    return here, tuple(humanoid.contact_link[last[g]] for g in here)
+    return tuple(g for g, point in enumerate(last) if point not in soles)

@@ -17,6 +17,9 @@ from phymotion_jax.redteam.posing import with_feet
 _BOUNCE_HZ = 4.0
 """Slow enough to survive a low-pass of 6 Hz and a rate of 16 fps, and all this within 0.25 m."""
 
+_HOPS_APART_S = 0.6
+"""From one take-off to the next: time for a flight of 0.4 m."""
+
 
 def levitate(motion: Motion, speed: float, seed: int = 0) -> Motion:
     """The whole clip rises steadily, in m/s. A steady rise needs no force but the body's weight."""
@@ -76,6 +79,17 @@ def float_walk(motion: Motion, lift: float, seed: int = 0) -> Motion:
     fault: only nothing holds it up. Feet stay level, which may ask too much of the ankles.
     """
     return with_feet(motion, motion.root_pos.astype(np.float64), lift * middle_half(motion))
+
+
+def stiff_hops(motion: Motion, height: float, seed: int = 0) -> Motion:
+    """The whole body flies up by a height in metres and lands, again and again, as bodies fly.
+
+    Its joints do what they did: no leg pushes it off, and none takes the landing up.
+    """
+    rise = np.sqrt(2.0 * height / GRAVITY)
+    t = seconds(motion) % _HOPS_APART_S
+    path = height - 0.5 * GRAVITY * (t - rise) ** 2
+    return moved(motion, np.maximum(path, 0.0)[:, None] * UP)
 
 
 def bounce(motion: Motion, peak: float, seed: int = 0) -> Motion:

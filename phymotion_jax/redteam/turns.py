@@ -37,6 +37,11 @@ _LIMBS = tuple(
     for joint in ("hip", "knee", "shoulder", "elbow")
 )
 
+_SHAKEN = tuple(body_index(name) for name in ("head", "left_elbow", "right_elbow"))
+"""Joints that move no foot and little mass."""
+
+_SHAKEN_HZ = 6.0
+
 _ROTATING = 22
 """Links that SMPL-X's body pose turns. The hands' own, the last two, stay as they are."""
 
@@ -92,6 +97,18 @@ def pop(motion: Motion, angle: float, seed: int = 0) -> Motion:
     axis = rng.standard_normal(3)
     off = angle * (np.arange(motion.n_frames) == frame)
     turn = about(axis / np.linalg.norm(axis), off)
+    return with_links(motion, {link: SO3.multiply(motion.joint_quat[:, link].astype(float), turn)})
+
+
+def shaking(motion: Motion, angle: float, seed: int = 0) -> Motion:
+    """The head, or an elbow, turns to and fro at 6 Hz, by degrees from its middle, on every frame.
+
+    Which, and where in the swing it begins, the seed decides.
+    """
+    rng = np.random.default_rng(seed)
+    link, start = int(rng.choice(_SHAKEN)), rng.uniform(0.0, 2.0 * np.pi)
+    swing = np.radians(angle) * np.sin(2.0 * np.pi * _SHAKEN_HZ * seconds(motion) + start)
+    turn = about(UNIT_Y, swing)
     return with_links(motion, {link: SO3.multiply(motion.joint_quat[:, link].astype(float), turn)})
 
 
