@@ -100,7 +100,8 @@ def test_force_of_jitter_is_foretold(fps, rng):
         jnp.broadcast_to(jnp.float32(c), (24, 1, FRAMES)) for c in (1.0, 0.0, 0.0, 0.0)
     )
     rate, cutoff = jnp.full((1, 1), fps), jnp.full((1, 1), 5.0)
-    found = roughness(root, still, jnp.ones((1, FRAMES), bool), rate, (rate, cutoff), PHYSICAL)
+    mask = jnp.ones((1, FRAMES), bool)
+    found = roughness(root, still, mask, rate, still, (rate, cutoff), PHYSICAL)
     weight = (2.0 * np.sin(np.pi * 5.0 / fps)) ** -4
     turn = 2.0 * np.pi * np.fft.rfftfreq(FRAMES)
     gain = 1.0 / (1.0 + weight * (2.0 * np.sin(0.5 * turn)) ** 4)
@@ -121,6 +122,7 @@ def test_what_takes_nothing_away_foretells_nothing(rng):
     still: Any = tuple(jnp.broadcast_to(jnp.float32(c), (24, 1, 60)) for c in (1.0, 0.0, 0.0, 0.0))
     rate = jnp.full((1, 1), 30.0)
     preset = replace(PHYSICAL, artefact_hz=15.0, cutoff_share=0.5)
-    found = roughness(root, still, jnp.ones((1, 60), bool), rate, (rate, 0.5 * rate), preset)
+    mask = jnp.ones((1, 60), bool)
+    found = roughness(root, still, mask, rate, still, (rate, 0.5 * rate), preset)
     assert (np.asarray(found.force_noise) == 0.0).all()
     assert (np.asarray(found.place_noise) == 0.0).all()

@@ -1,6 +1,6 @@
 """What the physical parts are measured on: the smoothed body, what touches, and what carries it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -84,7 +84,7 @@ def scene(
     cutoff = jnp.minimum(preset.cutoff_hz, preset.cutoff_share * fps)
     raw_root, raw = _raw(batch)
     root, quat = low_pass_motion(raw_root, raw, batch.mask, fps, cutoff)
-    slow = tuple(frames.at_given(c) for c in quat)
+    slow: Any = tuple(frames.at_given(c) for c in quat)
     rough = roughness(*_raw(given), given.mask, given.fps[:, None], slow, (fps, cutoff), preset)
     rough = Roughness(*(frames.from_given(c) for c in rough))
     joints = rates_of(quat, root, batch.mask, fps)

@@ -177,7 +177,7 @@ PHYSICAL = PhysicalPreset(
     # than 10 Hz alone counting. Hard ends are about twice that.
     jitter_rad=_from_clean("jitter_rad", 0.03),
     jitter_m=_from_clean("jitter_m", 0.007),
-    # Clean clips have 0.028 at most; white noise of 4.6 degrees in one joint is 0.063.
+    # Clean clips have 0.032 at most; white noise of 4.6 degrees in one joint is 0.063.
     joint_jitter_rad=Ramp(0.03, 0.08),
     # The fastest second of a clean clip has 0.07 at most, and of a boxer as much; a head that turns
     # to and fro by 20 degrees at 6 Hz, 0.12.
@@ -215,7 +215,7 @@ PHYSICAL = PhysicalPreset(
     # mass as a moment (Hicks 2015, JBME 137:020905, from memory); recovered motion is noisier.
     residual_bw=_from_clean("residual_bw", 0.4),
     residual_moment_bw_m=Ramp(0.05, 0.3),
-    # Clean clips: 0.004 in nine of ten, at most 0.013.
+    # Clean clips: up to 0.0034 in nine of ten, 0.011 at most.
     lift_m=Ramp(0.015, 0.06),
 )
 """What `score` means where nothing else is asked for.
