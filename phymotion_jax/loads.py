@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.dynamics import GRAVITY
 from phymotion_jax.kernels.ground_forces import GroundForces, ground_forces
 from phymotion_jax.kernels.pooling import pool_contacts, spread_forces
 from phymotion_jax.kernels.pushes import Links, Pushes, moments_left
 from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.tree import take_rows
-from phymotion_jax.kernels.vectors import Vec, cross, mat_vec, scale, sub
+from phymotion_jax.kernels.vectors import Vec, cross, dot, mat_vec, scale, sub
 from phymotion_jax.state import State
 
 _SOFTNESS = 0.01
@@ -58,6 +60,12 @@ def ground_loads(
     links = Links(state.motion.rot, state.motion.pos)
     left = moments_left(humanoid.parents, owners, links, state.wrenches.moment, pushes)
     return Loads(found, supports.place, left)
+
+
+def joint_power(state: State, loads: Loads) -> Float[Array, "J B T"]:
+    """Positive power of each joint, in W/kg."""
+    mass = (state.weight / -GRAVITY[2])[None]
+    return jnp.maximum(dot(loads.moment, state.joints.ang_vel) / mass, 0.0)[1:]
 
 
 def forces_on(

@@ -6,8 +6,9 @@ from jaxtyping import Array, Float
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.dynamics import GRAVITY
 from phymotion_jax.kernels.vectors import norm, unstack
+from phymotion_jax.loads import joint_power
 from phymotion_jax.parts.violation import Violation, whole_body
-from phymotion_jax.physical.power import lift, power
+from phymotion_jax.physical.power import lift, mean_power
 from phymotion_jax.physical.ramps import ramp, unit, worst
 from phymotion_jax.physical.scene import Scene
 from phymotion_jax.presets import PhysicalPreset
@@ -65,13 +66,12 @@ def ground_reaction(scene: Scene) -> tuple[Float[Array, "B T"], Float[Array, "B 
 
 def effort(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
     """Positive power of all joints, a kilogram: over a second, and at the moment."""
-    rows, mean = power(scene)
-    total = jnp.sum(rows, axis=0)
     frame = jnp.maximum(
-        ramp(mean, preset.power_w_kg, preset.smooth),
-        ramp(total, preset.peak_power_w_kg, preset.smooth),
+        ramp(mean_power(scene), preset.power_w_kg, preset.smooth),
+        ramp(scene.power, preset.peak_power_w_kg, preset.smooth),
     )
-    blame = frame * rows / jnp.maximum(total, 1e-6)
+    rows = joint_power(scene.state, scene.loads)
+    blame = frame * rows / jnp.maximum(scene.power, 1e-6)
     return Violation(frame, blame, tuple(range(1, humanoid.n_links)))
 
 

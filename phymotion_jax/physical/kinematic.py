@@ -5,6 +5,7 @@ from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.kernels.overlap import Overlap
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import norm, unstack
 from phymotion_jax.parts.kinematic import fold, range_excess
 from phymotion_jax.parts.violation import Violation
@@ -42,7 +43,7 @@ def discontinuity(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> V
 
 def _share(size: Float[Array, "L B T"]) -> Float[Array, "L B T"]:
     """Of the largest row."""
-    return size / (jnp.max(size, axis=0) + 1e-9)
+    return size / (stored(jnp.max(size, axis=0)) + 1e-9)  # else the largest is looked for by each
 
 
 def self_penetration(overlap: Overlap, preset: PhysicalPreset) -> Violation:

@@ -5,7 +5,6 @@ from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.dynamics import GRAVITY
-from phymotion_jax.kernels.vectors import dot
 from phymotion_jax.kernels.windows import moving_sum
 from phymotion_jax.physical.scene import Scene
 from phymotion_jax.physical.supports import support_velocity
@@ -17,15 +16,12 @@ _PUSH_S = 0.5
 """A push for a jump, and a step, are over in it."""
 
 
-def power(scene: Scene) -> tuple[Float[Array, "J B T"], Float[Array, "B T"]]:
-    """Positive power of each joint, and of all averaged over a second, in W/kg."""
+def mean_power(scene: Scene) -> Float[Array, "B T"]:
+    """Positive power of all joints, averaged over a second, in W/kg."""
     state = scene.state
-    mass = (state.weight / -GRAVITY[2])[None]
-    rows = jnp.maximum(dot(scene.loads.moment, state.joints.ang_vel) / mass, 0.0)[1:]
-    total = jnp.sum(rows, axis=0)
-    second = moving_sum(total, state.mask, state.fps, _MEAN_S)
-    seconds = moving_sum(jnp.ones_like(total), state.mask, state.fps, _MEAN_S)
-    return rows, second / jnp.maximum(seconds, 1.0)
+    second = moving_sum(scene.power, state.mask, state.fps, _MEAN_S)
+    seconds = moving_sum(jnp.ones_like(scene.power), state.mask, state.fps, _MEAN_S)
+    return second / jnp.maximum(seconds, 1.0)
 
 
 def lift(scene: Scene, humanoid: Humanoid) -> Float[Array, "B T"]:
@@ -38,6 +34,6 @@ def lift(scene: Scene, humanoid: Humanoid) -> Float[Array, "B T"]:
     state = scene.state
     rise = support_velocity(scene, humanoid)[2]
     by_ground = jnp.sum(jnp.maximum(scene.loads.ground.forces[2] * rise, 0.0), axis=0)
-    by_joints = jnp.sum(power(scene)[0], axis=0) / -GRAVITY[2]
+    by_joints = scene.power / -GRAVITY[2]
     height = moving_sum(by_ground - by_joints, state.mask, state.fps, _PUSH_S) / state.fps
     return jnp.maximum(height, 0.0)

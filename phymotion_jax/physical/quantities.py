@@ -9,7 +9,7 @@ from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.parts.kinematic import fold, range_excess
 from phymotion_jax.parts.self_penetration import link_overlap
 from phymotion_jax.physical import contact, dynamic, kinematic
-from phymotion_jax.physical.power import lift, power
+from phymotion_jax.physical.power import lift, mean_power
 from phymotion_jax.physical.scene import Scene
 from phymotion_jax.physical.slip import foot_slide
 from phymotion_jax.presets import PhysicalPreset
@@ -32,8 +32,8 @@ QUANTITIES: dict[str, Quantity] = {
     "imbalance_m": lambda s, h, p: s.imbalance,
     "vertical_bw": lambda s, h, p: dynamic.ground_reaction(s)[0],
     "horizontal_bw": lambda s, h, p: dynamic.ground_reaction(s)[1],
-    "power_w_kg": lambda s, h, p: power(s)[1],
-    "peak_power_w_kg": lambda s, h, p: jnp.sum(power(s)[0], axis=0),
+    "power_w_kg": lambda s, h, p: mean_power(s),
+    "peak_power_w_kg": lambda s, h, p: s.power,
     "residual_bw": lambda s, h, p: dynamic.left_over(s, p)[0],
     "residual_moment_bw_m": lambda s, h, p: dynamic.left_over(s, p)[1],
     "lift_m": lambda s, h, p: lift(s, h),

@@ -18,7 +18,7 @@ from phymotion_jax.kernels.vectors import (
     quat_normalize,
     unstack_frames,
 )
-from phymotion_jax.loads import Loads, ground_loads
+from phymotion_jax.loads import Loads, ground_loads, joint_power
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.physical.balance import imbalance
 from phymotion_jax.physical.ramps import ramp
@@ -43,6 +43,9 @@ class Scene(NamedTuple):
 
     loads: Loads
     """Ground forces, what they leave over, and joint moments with them at work."""
+
+    power: Float[Array, "B T"]
+    """Positive power of all joints, in W/kg."""
 
     imbalance: Float[Array, "B T"]
     """How far the centre of mass would have to be elsewhere to be held, in metres."""
@@ -96,7 +99,8 @@ def scene(
     touch, stands = stored((touch, jnp.max(touch, axis=0)))
     loads = ground_loads(state, humanoid, touch, friction=preset.friction)
     loads, out = stored((loads, imbalance(state, touch, stands)))
-    return Scene(state, touch, stands, loads, out, rough, frames)
+    power = stored(jnp.sum(joint_power(state, loads), axis=0))
+    return Scene(state, touch, stands, loads, power, out, rough, frames)
 
 
 def _raw(batch: MotionBatch) -> tuple[Vec, Quat]:
