@@ -141,7 +141,7 @@ def roughness(
         share * joint_jitter_rad,
         shake,
         shake_rad,
-        jnp.maximum(near, jitter),
+        stored(jnp.maximum(near, jitter)),  # read with each joint, and a root is slow
         acceleration / -GRAVITY[2] * noise(_COM_LEVER_M),
         place * noise(_FOOT_LEVER_M),
     )

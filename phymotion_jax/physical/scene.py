@@ -131,6 +131,7 @@ def _touch(
     stands = stands + (1.0 - stands) * jnp.maximum(sure, 0.0)
     # Of two soles that stand one may be the higher; of a body that stands some point is low.
     landed = 1.0 - ramp(jnp.min(height, axis=0), preset.stand_height_m, preset.smooth)
+    landed = stored(landed)  # else it is worked out for each point
     return jnp.where(state.mask, landed * near * stands, 0.0)
 
 
