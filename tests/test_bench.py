@@ -52,6 +52,13 @@ def test_the_usual_cases_are_known():
     assert len(set(known_cases())) == len(known_cases())
 
 
+def test_a_gradient_is_a_case():
+    """By pelvis and rotations, each of their own shape; traced, and not compiled."""
+    function, (batch,) = work("physical, gradient", 2, 8)
+    by_root, by_quat = jax.eval_shape(function, batch)
+    assert (by_root.shape, by_quat.shape) == (batch.root_pos.shape, batch.joint_quat.shape)
+
+
 def test_measures_writes_and_reads_back(tmp_path, capsys):
     target = tmp_path / "bench.json"
     argv = ["bench", "--cases", "dynamics, fused", "--clips", "2", "--frames", "8"]

@@ -17,7 +17,7 @@ from phymotion_jax.dynamics import BACKENDS, dynamics
 from phymotion_jax.io import load_motion
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.presets import PRESET_NAMES, get_preset
-from phymotion_jax.scorer import Scorer
+from phymotion_jax.scorer import Scorer, score
 from phymotion_jax.sharding import AXIS, clip_mesh
 
 Devices = Sequence[jax.Device]  # pyright: ignore[reportInvalidTypeForm]  # a class at run time
@@ -28,6 +28,9 @@ CASES = (
     *("dynamics, fused", "dynamics, mjx"),
 )
 """The usual ones. A preset alone measures self-penetration in its own way."""
+
+
+_GRADIENT = "physical, gradient"
 
 
 class Work(NamedTuple):
@@ -50,7 +53,8 @@ def whole_scores() -> tuple[str, ...]:
 def known_cases() -> tuple[str, ...]:
     """Every case there is."""
     alone = (f"dynamics, {backend}" for backend in BACKENDS)
-    return (*whole_scores(), *(f"{name}, two axes" for name in PRESET_NAMES), *alone)
+    two_axes = (f"{name}, two axes" for name in PRESET_NAMES)
+    return (*whole_scores(), _GRADIENT, *two_axes, *alone)
 
 
 def work(case: str, clips: int, frames: int, devices: Devices | None = None) -> Work:
@@ -71,6 +75,9 @@ def work(case: str, clips: int, frames: int, devices: Devices | None = None) -> 
         )
         return alone if devices is None else spread(alone, devices, PartitionSpec(None, AXIS))
     batch = demo_batch(clips, frames)
+    if case == _GRADIENT:
+        alone = Work(_gradient, (batch,))
+        return alone if devices is None else spread(alone, devices, PartitionSpec(AXIS))
     if devices is None:
         return Work(_scored(name, part, None), (batch,))
     mesh = clip_mesh(devices)
@@ -90,6 +97,18 @@ def _scored(name: str, part: str, mesh: Mesh | None) -> Callable[[MotionBatch], 
         return [report.axes[a] for a in ("contact", "dynamic")] if two_axes else report
 
     return scored
+
+
+def _gradient(batch: MotionBatch) -> tuple[jax.Array, jax.Array]:
+    """Of the rewards' sum in the form for gradients, by where bodies are and how they are turned,
+    as a generator that is trained on it needs it."""
+
+    def total(root_pos: jax.Array, joint_quat: jax.Array) -> jax.Array:
+        moved = batch.replace(root_pos=root_pos, joint_quat=joint_quat)
+        report = score(moved, smooth=True)
+        return jnp.sum(jnp.where(report.valid, report.reward, 0.0))
+
+    return jax.grad(total, argnums=(0, 1))(batch.root_pos, batch.joint_quat)
 
 
 def spread(work: Work, devices: Devices, spec: PartitionSpec) -> Work:
