@@ -39,7 +39,8 @@ class Scene(NamedTuple):
     """How surely each contact point touches, from 0 to 1; 0 on padding."""
 
     stands: Float[Array, "B T"]
-    """How surely anything does: the surest point."""
+    """How surely the body stands on any: the surest, if the lowest is low enough. Of two soles that
+    stand one may be the higher, but not both."""
 
     loads: Loads
     """Ground forces, what they leave over, and joint moments with them at work."""
@@ -95,8 +96,9 @@ def scene(
         batch, humanoid, joints=joints, backend=backend, floor=floor, find_floor=floor_height
     )
     conf = static_points(batch.static_conf, humanoid.contact_link)
-    touch = _touch(state, humanoid, conf, preset)
-    touch, stands = stored((touch, jnp.max(touch, axis=0)))
+    touch, lowest = _touch(state, humanoid, conf, preset)
+    landed = 1.0 - ramp(lowest, preset.stand_height_m, preset.smooth)
+    touch, stands = stored((touch, landed * jnp.max(touch, axis=0)))
     loads = ground_loads(state, humanoid, touch, friction=preset.friction)
     loads, out = stored((loads, imbalance(state, touch, stands)))
     power = stored(jnp.sum(joint_power(state, loads), axis=0))
@@ -111,8 +113,9 @@ def _raw(batch: MotionBatch) -> tuple[Vec, Quat]:
 
 def _touch(
     state: State, humanoid: Humanoid, static_conf: Float[Array, "P B T"], preset: PhysicalPreset
-) -> Float[Array, "P B T"]:
+) -> tuple[Float[Array, "P B T"], Float[Array, "B T"]]:
     """How surely each point stands: near the floor, and no faster over it than what stands best.
+    And the height of the lowest.
 
     What stands best is the slowest of the points that are near: a swinging foot is faster than the
     standing one however low it passes, and all of a body that skates has one speed.
@@ -129,10 +132,7 @@ def _touch(
     near = _near(height, humanoid, preset)
     # What is said to stand still touches, however fast it slides: a slide is a slip then.
     stands = stands + (1.0 - stands) * jnp.maximum(sure, 0.0)
-    # Of two soles that stand one may be the higher; of a body that stands some point is low.
-    landed = 1.0 - ramp(jnp.min(height, axis=0), preset.stand_height_m, preset.smooth)
-    landed = stored(landed)  # else it is worked out for each point
-    return jnp.where(state.mask, landed * near * stands, 0.0)
+    return jnp.where(state.mask, near * stands, 0.0), jnp.min(height, axis=0)
 
 
 def _near(

@@ -41,7 +41,8 @@ class PhysicalPreset(Preset):
     """The same of points that are not a sole's."""
 
     stand_height_m: Ramp
-    """Nothing touches where the lowest point is higher than `hard`, all as it says up to `soft`."""
+    """The body stands for sure while its lowest point is up to `soft` above the floor, and not at
+    all from `hard` on."""
 
     static_height_m: float
     """That much higher do points still touch that an estimator surely holds for static, and that
