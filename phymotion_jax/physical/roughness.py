@@ -98,53 +98,81 @@ def roughness(
       forces: frame rate and cut-off of the motion that forces are worked out from.
       preset: its artefact settings.
     """
-    smooth, window = preset.smooth, (mask, fps, preset.window_s)
+    window = (mask, fps, preset.window_s)
     cutoff = jnp.minimum(preset.artefact_hz, preset.cutoff_share * fps)
     smooth_pos, smooth_quat = low_pass_motion(root_pos, quat, mask, fps, cutoff)
     rotation = quat_angle(quat_mul(quat_conj(smooth_quat), quat))
     root = norm(sub(root_pos, smooth_pos))[0]
     shake = quat_angle(quat_mul(quat_conj(slow), smooth_quat))
-    found = [jnp.where(mask, c, 0.0) for c in (rotation, root, shake)]
-    rotation, root, shake = stored(found)
-    # At low frame rates the cut-off is lower, and more of what bodies do lies above it: amplitudes
-    # of bounded accelerations fall with the square of the frequency.
-    share = (cutoff / preset.artefact_hz) ** 2
+    rotation, root, shake = stored([jnp.where(mask, c, 0.0) for c in (rotation, root, shake)])
     jitter_rad = _rms(jnp.mean(rotation**2, axis=0), *window)
     jitter_m = _rms(root**2, *window)
     joint_jitter_rad = jnp.max(_rms(rotation**2, mask, fps, _ONE_JOINT_S), axis=0)
     shake_rad = _rms(jnp.max(shake, axis=0) ** 2, mask, fps, _ONE_JOINT_S)
-    pop = jnp.maximum(
-        ramp(share * jnp.max(rotation, axis=0), preset.pop_rad, smooth),
-        ramp(share * root, preset.pop_m, smooth),
-    )
-    jitter = jnp.maximum(
-        ramp(share * jitter_rad, preset.jitter_rad, smooth),
-        ramp(share * jitter_m, preset.jitter_m, smooth),
-    )
-    pops = moving_sum_of_powers(pop, *window, _POWER)
-    near = jnp.minimum(_positive_power(pops, 1.0 / _POWER), 1.0)
+    # At low frame rates the cut-off is lower, and more of what bodies do lies above it: amplitudes
+    # of bounded accelerations fall with the square of the frequency.
+    share = (cutoff / preset.artefact_hz) ** 2
+    found = (share * rotation, share * root, share * jitter_rad, share * jitter_m)
     place, acceleration = _left_of_noise(fps, *forces, cutoff)
-
-    noise_m, noise_rad = (
-        size * ramp(share * size, Ramp(_SOME * limits.soft, limits.soft), smooth)
-        for size, limits in ((jitter_m, preset.jitter_m), (jitter_rad, preset.jitter_rad))
-    )
-
-    def noise(lever: float) -> Array:
-        return _positive_power(noise_m**2 + (lever * noise_rad) ** 2, 0.5)
-
+    noise = _Noise.of(jitter_rad, jitter_m, share, preset)
     return Roughness(
-        share * rotation,
-        share * root,
-        share * jitter_rad,
-        share * jitter_m,
+        *found,
         share * joint_jitter_rad,
         shake,
         shake_rad,
-        stored(jnp.maximum(near, jitter)),  # read with each joint, and a root is slow
-        acceleration / -GRAVITY[2] * noise(_COM_LEVER_M),
-        place * noise(_FOOT_LEVER_M),
+        _artefact(*found, window, preset),
+        acceleration / -GRAVITY[2] * noise.of_lever(_COM_LEVER_M),
+        place * noise.of_lever(_FOOT_LEVER_M),
     )
+
+
+def _artefact(
+    rotation: Float[Array, "L B T"],
+    root: Float[Array, "B T"],
+    jitter_rad: Float[Array, "B T"],
+    jitter_m: Float[Array, "B T"],
+    window: tuple[Bool[Array, "B T"], Float[Array, "B 1"], float],
+    preset: PhysicalPreset,
+) -> Float[Array, "B T"]:
+    """How far what is near a frame is jitter, a pop or a teleport; quantities as in `Roughness`."""
+    pop = jnp.maximum(
+        ramp(jnp.max(rotation, axis=0), preset.pop_rad, preset.smooth),
+        ramp(root, preset.pop_m, preset.smooth),
+    )
+    jitter = jnp.maximum(
+        ramp(jitter_rad, preset.jitter_rad, preset.smooth),
+        ramp(jitter_m, preset.jitter_m, preset.smooth),
+    )
+    pops = moving_sum_of_powers(pop, *window, _POWER)
+    near = jnp.minimum(_positive_power(pops, 1.0 / _POWER), 1.0)
+    return stored(jnp.maximum(near, jitter))  # read with each joint, and a root is slow
+
+
+class _Noise(NamedTuple):
+    """Jitter that is more than motion has, root mean squares."""
+
+    rad: Float[Array, "B T"]
+    m: Float[Array, "B T"]
+
+    @classmethod
+    def of(
+        cls,
+        jitter_rad: Float[Array, "B T"],
+        jitter_m: Float[Array, "B T"],
+        share: Float[Array, "B 1"],
+        preset: PhysicalPreset,
+    ) -> "_Noise":
+        """What of jitter is told to be noise, where `share` of it is compared with the limits."""
+
+        def noisy(size: Array, limits: Ramp) -> Array:
+            some = Ramp(_SOME * limits.soft, limits.soft)
+            return size * ramp(share * size, some, preset.smooth)
+
+        return cls(noisy(jitter_rad, preset.jitter_rad), noisy(jitter_m, preset.jitter_m))
+
+    def of_lever(self, lever: float) -> Float[Array, "B T"]:
+        """How far it moves what a turn of one radian in every joint moves by so many metres."""
+        return _positive_power(self.m**2 + (lever * self.rad) ** 2, 0.5)
 
 
 def _left_of_noise(
