@@ -15,6 +15,14 @@ _CARRIED_BW = 0.2
 """Who needs less force from outside than this flies: captured jumps need 0.04 to 0.14."""
 
 
+_BESIDE_M = 0.03
+"""A sole that is no higher over the body's lowest point is on the floor with it. Whoever kneels or
+crawls has them 6 cm and more up, since they lie on their insteps."""
+
+_ENOUGH_S = 0.5
+"""Time for which soles are down, from which on they say where the floor is."""
+
+
 def floor_height(
     lowest: Float[Array, "B T"],
     mask: Bool[Array, "B T"],
@@ -47,6 +55,24 @@ def floor_height(
         slow = slow & (push > _CARRIED_BW)
     vote = jnp.where(jnp.any(slow, axis=1, keepdims=True), slow, mask)
     return _masked_median(lowest, vote)
+
+
+def floor_under_feet(
+    lowest: Float[Array, "B T"],
+    mask: Bool[Array, "B T"],
+    fps: Float[Array, "B 1"],
+    push: Float[Array, "B T"],
+    soles: Float[Array, "B T"],
+) -> Float[Array, " B"]:
+    """`floor_height` by the soles, where they are down for long enough: what hands and backs do in
+    the rest of the clip does not outvote them, who may lie deeper in the floor, or on flesh.
+
+    Args as for `floor_height`, and the height of the lowest point of both soles, in metres.
+    """
+    down = mask & (soles - lowest < _BESIDE_M)
+    enough = jnp.sum(down, axis=1) >= _ENOUGH_S * fps[:, 0]
+    down = jnp.where(enough[:, None], down, mask)
+    return floor_height(jnp.where(enough[:, None], soles, lowest), down, fps, push)
 
 
 def _masked_median(values: Float[Array, "B T"], mask: Bool[Array, "B T"]) -> Float[Array, " B"]:

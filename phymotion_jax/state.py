@@ -1,6 +1,7 @@
 """The moving body that parts are measured on: from a padded batch to world motion and forces."""
 
 from collections.abc import Callable
+from itertools import chain
 from typing import NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ from phymotion_jax.kernels.differences import angular_rates, linear_rates
 from phymotion_jax.kernels.dynamics import LinkMotion, Wrenches
 from phymotion_jax.kernels.floor import floor_height
 from phymotion_jax.kernels.stored import stored
+from phymotion_jax.kernels.tree import take_rows
 from phymotion_jax.kernels.vectors import (
     Quat,
     Vec,
@@ -27,9 +29,9 @@ from phymotion_jax.kernels.vectors import (
 )
 from phymotion_jax.motion import MotionBatch
 
-FindFloor = Callable[[Array, Array, Array, Array], Array]
-"""Floor height ``(B,)`` from lowest point ``(B, T)``, mask ``(B, T)``, fps ``(B, 1)`` and needed
-vertical force ``(B, T)``, in body weights."""
+FindFloor = Callable[[Array, Array, Array, Array, Array], Array]
+"""Floor height ``(B,)`` from lowest point ``(B, T)``, mask ``(B, T)``, fps ``(B, 1)``, needed
+vertical force ``(B, T)``, in body weights, and lowest point of the soles ``(B, T)``."""
 
 
 class State(NamedTuple):
@@ -121,9 +123,10 @@ def floor_of_slow_frames(
     mask: Bool[Array, "B T"],
     fps: Float[Array, "B 1"],
     push: Float[Array, "B T"],
+    soles: Float[Array, "B T"],
 ) -> Float[Array, " B"]:
     """The floor of a motion whose forces are too noisy to tell a flight: see `FindFloor`."""
-    del push
+    del push, soles
     return floor_height(lowest, mask, fps)
 
 
@@ -161,8 +164,9 @@ def moving_body(
     points = stored(points)
     if floor is None:
         lowest = jnp.min(points[2], axis=0)
+        soles = jnp.min(take_rows(points[2], tuple(chain(*humanoid.feet))), axis=0)
         push = wrenches.root_force[2][0] / weight
-        votes = (lowest, batch.mask, batch.fps[:, None], push)
+        votes = (lowest, batch.mask, batch.fps[:, None], push, soles)
         # By itself: on a GPU it shares a kernel with all else that is of one number a frame.
         height = find_floor(*stored(votes))
     else:

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from phymotion_jax.kernels.contacts import link_points, loaded_steps, stance_slides
-from phymotion_jax.kernels.floor import floor_height
+from phymotion_jax.kernels.floor import floor_height, floor_under_feet
 
 B, T = 4, 96  # one shape for all, so that each function is compiled once
 P = 6  # points of a sole
@@ -27,6 +27,7 @@ SWING_M_S = 0.4  # the preset's: how much faster than the other a swinging foot 
 LANDING_M_S = 0.25  # the preset's: how fast a foot on its way up or down moves
 
 floor = jax.jit(floor_height)
+under_feet = jax.jit(floor_under_feet)
 
 
 def column(fps=FPS):
@@ -61,6 +62,27 @@ def test_floor_is_numpys_median(speed, rng):
     for b in range(B):
         vote = np.sort(walk[b, slow_frames(np.float32(walk[b]), mask[b], np.float32(FPS[b]))])
         assert abs(got[b] - vote[(len(vote) - 1) // 2]) < FLOOR_ATOL
+
+
+def floors_under_feet(lowest, soles) -> np.ndarray:
+    rows = [np.broadcast_to(c, (B, T)).astype(np.float32) for c in (lowest, soles)]
+    fps, weight = column(np.array(30.0)), jnp.ones((B, T), jnp.float32)
+    return np.asarray(under_feet(rows[0], jnp.asarray(ALL), fps, weight, rows[1]))
+
+
+def test_feet_that_stand_say_where_the_floor_is():
+    """A body that lies first, its hands 6 cm under the floor, and stands for its last second."""
+    stands = np.arange(T) >= T - 30
+    lowest = np.where(stands, 0.0, -0.06)
+    soles = np.where(stands, 0.0, 0.05)
+    np.testing.assert_allclose(floors_under_feet(lowest, soles), 0.0, atol=FLOOR_ATOL)
+    np.testing.assert_allclose(heights(lowest), -0.06, atol=FLOOR_ATOL)
+
+
+def test_feet_that_hardly_stand_or_lie_on_their_insteps_do_not():
+    """Soles down for a third of a second; and 6 cm over the knees of one who kneels."""
+    for soles in (np.where(np.arange(T) < 10, 0.02, 0.3), np.full(T, 0.06)):
+        np.testing.assert_allclose(floors_under_feet(np.zeros(T), soles), 0.0, atol=FLOOR_ATOL)
 
 
 def test_one_deep_outlier_does_not_move_the_floor():

@@ -9,7 +9,7 @@ from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.dynamics import Backend
 from phymotion_jax.kernels.differences import linear_rates
 from phymotion_jax.kernels.filters import low_pass_motion
-from phymotion_jax.kernels.floor import floor_height
+from phymotion_jax.kernels.floor import floor_under_feet
 from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import (
     Quat,
@@ -93,7 +93,7 @@ def scene(
     rough = Roughness(*(frames.from_given(c) for c in rough))
     joints = rates_of(quat, root, batch.mask, fps)
     state = moving_body(
-        batch, humanoid, joints=joints, backend=backend, floor=floor, find_floor=floor_height
+        batch, humanoid, joints=joints, backend=backend, floor=floor, find_floor=floor_under_feet
     )
     conf = static_points(batch.static_conf, humanoid.contact_link)
     touch, lowest = _touch(state, humanoid, conf, preset)

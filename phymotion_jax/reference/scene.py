@@ -108,9 +108,10 @@ def _lowest(
     mask: Bool[Array, "B T"],
     fps: Float[Array, "B 1"],
     push: Float[Array, "B T"],
+    soles: Float[Array, "B T"],
 ) -> Float[Array, " B"]:
     """Height of the lowest point of the whole clip; zero for a clip without frames."""
-    del fps, push
+    del fps, push, soles
     height = jnp.min(jnp.where(mask, lowest, jnp.inf), axis=1)
     return jnp.where(jnp.isfinite(height), height, 0.0)
 
