@@ -15,9 +15,10 @@ _CARRIED_BW = 0.2
 """Who needs less force from outside than this flies: captured jumps need 0.04 to 0.14."""
 
 
-_BESIDE_M = 0.03
-"""A sole that is no higher over the body's lowest point is on the floor with it. Whoever kneels or
-crawls has them 6 cm and more up, since they lie on their insteps."""
+_BESIDE_M = 0.01
+"""A sole that is no higher over the body's lowest point is on the floor with it. The heels of one
+who lies on his back are higher, and put a simulated fall's floor 1 cm too high; whoever kneels or
+crawls has soles 6 cm and more up, on his insteps."""
 
 _ENOUGH_S = 0.5
 """Time for which soles are down, from which on they say where the floor is."""
