@@ -64,6 +64,24 @@ def gain(
     return jnp.where(cutoff_hz < 0.5 * fps, 1.0 / (1.0 + ratio**4), 1.0)
 
 
+def end_share(
+    fps: Float[Array, "*any"], cutoff_hz: Float[Array, "*any"]
+) -> Float[Array, "*any"]:
+    """What `low_pass` takes away of one frame's error at an end of a long run, as a share of what
+    it takes away far from the ends. At an end it has neighbours on one side only, and follows it.
+
+    Either is one less the frame's leverage, in closed form: the mean over frequencies of what
+    `gain` leaves, and, at an end, one over the variance of predicting the frame from all before it
+    (Kolmogorov's formula: the geometric mean of 1 / λ + s⁴, with s from `filters`).
+    """
+    root = (2.0 * jnp.sin(jnp.pi * cutoff_hz / fps)) ** 2  # of 1 / λ
+    size = root * jnp.sqrt(root**2 + 16.0)
+    real, imaginary = (jnp.sqrt(0.5 * (size + way * root**2)) for way in (-1.0, 1.0))
+    variance = 0.25 * ((2.0 + real) ** 2 + (root + imaginary) ** 2)
+    within = 1.0 - root * imaginary / jnp.maximum(size, 1e-12)
+    return 1.0 / (variance * within)
+
+
 def low_pass_all(
     arrays: Sequence[Float[Array, "... B T"]],
     mask: Bool[Array, "B T"],

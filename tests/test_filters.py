@@ -11,6 +11,7 @@ from scipy import signal
 from scipy.spatial.transform import Rotation
 
 from phymotion_jax.kernels.filters import (
+    end_share,
     gain,
     low_pass,
     low_pass_all,
@@ -135,6 +136,19 @@ def test_gain():
     wave = np.sin(2.0 * np.pi * frequency * TIME + 0.7)
     want = kept(frequency, FPS[:, None]) * wave
     np.testing.assert_allclose(run(wave)[..., MIDDLE], want[..., MIDDLE], atol=FROM_THE_ENDS)
+
+
+@pytest.mark.parametrize("cutoff", [CUTOFF, 12.0])
+def test_share_that_is_left_at_an_end(cutoff):
+    """Of an impulse on a clip's first or last frame, beside one in its middle, by dense algebra."""
+    impulse, middle = np.zeros((C, B, T)), T // 2
+    for k, t in enumerate((0, T - 1, middle)):
+        impulse[k, :, t] = 1.0
+    taken = impulse - dense(impulse, ALL, cutoff)
+    want = taken[0, :, 0] / taken[2, :, middle]
+    np.testing.assert_allclose(taken[1, :, -1] / taken[2, :, middle], want, rtol=FROM_THE_ENDS)
+    got = end_share(jnp.asarray(FPS, jnp.float32), jnp.float32(cutoff))
+    np.testing.assert_allclose(got, want, rtol=FROM_THE_ENDS)
 
 
 def test_straight_lines_pass(rng):

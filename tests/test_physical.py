@@ -241,6 +241,20 @@ def test_one_joint_that_jitters_is_not_lost_among_others(demo):
     assert report.worst_joint_name("kin.discontinuity", 0) == "head"
 
 
+@pytest.mark.parametrize("frame", [0, -1])
+def test_a_joint_that_is_off_on_the_first_or_last_frame(demo, frame):
+    """A low-pass follows an end; there the frame is held against what its neighbours foretell."""
+    squat, elbow = demo["squat"], body_index("left_elbow")
+    quat = squat.joint_quat.copy()
+    turn = SO3.from_axis_angle(np.array([0.0, 0.7, 0.0]))
+    quat[frame, elbow] = SO3.multiply(quat[frame, elbow].astype(float), turn)
+    report = report_of(squat, squat.replace(joint_quat=quat))
+    clean, off = report.parts["kin.discontinuity"][:2]
+    assert clean < 0.01
+    assert off > 0.2
+    assert report.worst_joint_name("kin.discontinuity", 1) == "left_elbow"
+
+
 def lying(demo, path):
     """The one who has fallen, at rest, moved along x by a path over time."""
     motion = demo["fall"].take(np.full(LENGTH // 2, demo["fall"].n_frames - 1))

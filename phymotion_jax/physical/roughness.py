@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from phymotion_jax.dynamics import GRAVITY
-from phymotion_jax.kernels.filters import gain, low_pass_motion
+from phymotion_jax.kernels.filters import end_share, gain, low_pass_motion
 from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import Quat, Vec, norm, quat_angle, quat_conj, quat_mul, sub
 from phymotion_jax.kernels.windows import moving_sum, moving_sum_of_powers
@@ -41,10 +41,11 @@ class Roughness(NamedTuple):
     """Artefacts of a motion. Arrays are ``(links, B, T)`` and ``(B, T)``."""
 
     rotation: Float[Array, "L B T"]
-    """Angle by which each joint is off its low-passed rotation, in radians."""
+    """Angle by which each joint is off its low-passed rotation, in radians; at the ends of a clip,
+    where the low-pass follows it, what it would be amid a clip."""
 
     root: Float[Array, "B T"]
-    """Distance by which the pelvis is off its low-passed path, in metres."""
+    """Distance by which the pelvis is off its low-passed path, in metres; at the ends likewise."""
 
     jitter_rad: Float[Array, "B T"]
     """Root mean square of the angle over joints and the window around a frame."""
@@ -104,26 +105,35 @@ def roughness(
     rotation = quat_angle(quat_mul(quat_conj(smooth_quat), quat))
     root = norm(sub(root_pos, smooth_pos))[0]
     shake = quat_angle(quat_mul(quat_conj(slow), smooth_quat))
+    share = jnp.where(_ends(mask), end_share(fps, cutoff), 1.0)
+    rotation, root = rotation / share, root / share
     rotation, root, shake = stored([jnp.where(mask, c, 0.0) for c in (rotation, root, shake)])
-    jitter_rad = _rms(jnp.mean(rotation**2, axis=0), *window)
-    jitter_m = _rms(root**2, *window)
-    joint_jitter_rad = jnp.max(_rms(rotation**2, mask, fps, _ONE_JOINT_S), axis=0)
+    # Of white noise all frames have the same mean square then.
+    jitter_rad = _rms(share * jnp.mean(rotation**2, axis=0), *window)
+    jitter_m = _rms(share * root**2, *window)
+    joint_jitter_rad = jnp.max(_rms(share * rotation**2, mask, fps, _ONE_JOINT_S), axis=0)
     shake_rad = _rms(jnp.max(shake, axis=0) ** 2, mask, fps, _ONE_JOINT_S)
     # At low frame rates the cut-off is lower, and more of what bodies do lies above it: amplitudes
     # of bounded accelerations fall with the square of the frequency.
-    share = (cutoff / preset.artefact_hz) ** 2
-    found = (share * rotation, share * root, share * jitter_rad, share * jitter_m)
+    slow_share = (cutoff / preset.artefact_hz) ** 2
+    found = tuple(slow_share * c for c in (rotation, root, jitter_rad, jitter_m))
     place, acceleration = _left_of_noise(fps, *forces, cutoff)
-    noise = _Noise.of(jitter_rad, jitter_m, share, preset)
+    noise = _Noise.of(jitter_rad, jitter_m, slow_share, preset)
     return Roughness(
         *found,
-        share * joint_jitter_rad,
+        slow_share * joint_jitter_rad,
         shake,
         shake_rad,
         _artefact(*found, window, preset),
         acceleration / -GRAVITY[2] * noise.of_lever(_COM_LEVER_M),
         place * noise.of_lever(_FOOT_LEVER_M),
     )
+
+
+def _ends(mask: Bool[Array, "B T"]) -> Bool[Array, "B T"]:
+    """First and last frames of runs of real ones."""
+    padded = jnp.pad(mask, ((0, 0), (1, 1)))
+    return mask & ~(padded[:, :-2] & padded[:, 2:])
 
 
 def _artefact(
