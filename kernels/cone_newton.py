@@ -27,6 +27,10 @@ STEPS = 12
 points can carry. These 12 leave 1 in 10,000 of such loads off by more than 1e-3 of it, and one in
 1000 at a softness of 0.01; of loads that bodies on their feet have, none was seen."""
 
+PLAIN_STEPS = 7
+"""Steps on the hard and sharp problem that may be tried first, from where all points stick. Of
+frames of 36 real clips 38 in 100 are there after the first, and 996 in 1000 after these."""
+
 _ROUND, _SOFT = 9, 6
 """How many of them are on rounded cones, and on a softer problem."""
 
@@ -84,11 +88,14 @@ class _State(NamedTuple):
     """Whether no further step is needed."""
 
 
-def minimum(problem: Problem, over_points: OverPoints, if_any: IfAny = always) -> Wrench:
+def minimum(
+    problem: Problem, over_points: OverPoints, if_any: IfAny = always, plain_steps: int = 0
+) -> Wrench:
     """The twist at the minimum.
 
     A step that gains next to nothing is taken whole, without a search; on the hard and sharp
-    problem it is the last one. `if_any` may leave out what no frame needs.
+    problem it is the last one. `if_any` may leave out what no frame needs: then it is worth to try
+    some `plain_steps` first, on that problem, before the others begin anew.
     """
     size = abs(problem.needed[0])
     for c in problem.needed[1:]:
@@ -96,7 +103,8 @@ def minimum(problem: Problem, over_points: OverPoints, if_any: IfAny = always) -
     size = jnp.where(size > 0.0, size, 1.0)
     problem = problem._replace(needed=tuple(c / size for c in problem.needed))
 
-    def step(k: Array, state: _State) -> _State:
+    def step(turn: Array, state: _State) -> _State:
+        k = turn - plain_steps
         width, least = _ease(k, size.dtype)
         softness = jnp.maximum(problem.softness, least * problem.weights)
         eased = problem._replace(softness=softness)
@@ -104,33 +112,42 @@ def minimum(problem: Problem, over_points: OverPoints, if_any: IfAny = always) -
 
         def move(state: _State) -> _State:
             twist, done = state
+            anew = ~done & (k == 0)
+            twist = tuple(jnp.where(anew, 0.0, u) for u in twist)
             gradient, hessian = derivatives(eased, twist, width, over_points)
             direction = tuple(solve_symmetric(hessian, [-g for g in gradient]))
             slope = inner(gradient, direction)
             close = -slope < _CLOSE * jnp.finfo(slope.dtype).eps
+            whole = close | (turn < first)
 
             def search(_: Array) -> Array:
                 return _step_length(eased, twist, direction, width, slope, over_points)
 
-            length = jnp.where(close, 1.0, if_any(~close, search, jnp.ones_like(slope)))
+            length = jnp.where(whole, 1.0, if_any(~whole, search, jnp.ones_like(slope)))
             length = jnp.where(done, 0.0, length)
             moved = tuple(u + length * d for u, d in zip(twist, direction, strict=True))
-            return _State(moved, done | (close & (k >= _ROUND)))
+            return _State(moved, done | (close & ((k < 0) | (k >= _ROUND))))
 
         return if_any(~state.done, move, state)
 
-    start = _State((jnp.zeros_like(size),) * 6, size < 0.0)
-    twist = jax.lax.fori_loop(0, STEPS, step, start).twist
+    # Pushed straight up no point slides: the first step leads to where none would, if it could.
+    none, first = jnp.zeros_like(size), min(plain_steps, 1)
+    start = _State((none, none, none + 1.0, none, none, none), size < 0.0)
+    twist = jax.lax.fori_loop(0, plain_steps + STEPS, step, start).twist
     return tuple(c * size for c in twist)
 
 
 def _ease(k: Array | int, dtype: Any) -> tuple[Array, Array]:
     """How far cones are rounded in a step, and the least softness: powers, so that no table is
-    looked up in a loop."""
+    looked up in a loop. Nothing in plain steps, whose numbers are negative."""
     turn = jnp.asarray(k, dtype)  # a plain number where nothing is jitted
     width = _WIDEST * jnp.exp(turn * float(np.log(_WIDTH_FALLS)))
     softness = _SOFTEST * jnp.exp(turn * float(np.log(_SOFTNESS_FALLS)))
-    return jnp.where(k < _ROUND, width, 0.0), jnp.where(k < _SOFT, softness, 0.0)
+    eased = turn >= 0.0
+    return (
+        jnp.where(eased & (turn < _ROUND), width, 0.0),
+        jnp.where(eased & (turn < _SOFT), softness, 0.0),
+    )
 
 
 def derivatives(

@@ -6,6 +6,9 @@ frames of a run take the acceleration of the frame beside them and extrapolate t
 one-sided form of the same order, so that no false acceleration appears at the ends.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -28,19 +31,26 @@ def rates(
       Rate and derivative, per second and per second squared. Zero on padding and on a frame with no
       valid neighbour; a run of two frames has its rate and no derivative.
     """
+    return _rates(partial(_at, half), mask, fps)
+
+
+def _rates(
+    half: Callable[[int], Array], mask: Bool[Array, "B T"], fps: Float[Array, "B 1"]
+) -> tuple[Array, Array]:
+    """`rates`, where `half` gives each frame the step that begins so many frames later."""
     step = mask[:, 1:] & mask[:, :-1]
     here, before2, after2 = (_at(step, offset) for offset in (0, -2, 1))
     before = _at(step, -1)  # whether frame t has a neighbour at t - 1
     both = here & before
-    right, left = _at(half, 0), _at(half, -1)
+    right, left = half(0), half(-1)
     # The same of the neighbouring frames, which the ends of a run take over.
     derivative = jnp.where(
         both,
         right - left,
         jnp.where(
             here & after2,
-            _at(half, 1) - right,
-            jnp.where(before & before2, left - _at(half, -2), 0.0),
+            half(1) - right,
+            jnp.where(before & before2, left - half(-2), 0.0),
         ),
     )
     rate = jnp.where(
@@ -60,19 +70,28 @@ def _at(steps: Array, offset: int) -> Array:
 
     Each a shift of its own, so that XLA works out all of a frame in one pass.
     """
-    frames = steps.shape[-1] + 1
+    return _shifted(steps, offset, steps.shape[-1] + 1)
+
+
+def _shifted(values: Array, offset: int, frames: int) -> Array:
+    """For each of so many frames t, the value at t + offset; zero where there is none."""
     before = min(max(-offset, 0), frames)
-    some = steps[..., max(offset, 0) : frames - before]
+    some = values[..., max(offset, 0) : frames - before]
     pad = (before, frames - before - some.shape[-1])
-    return jnp.pad(some, ((0, 0),) * (steps.ndim - 1) + (pad,))
+    return jnp.pad(some, ((0, 0),) * (values.ndim - 1) + (pad,))
 
 
 def linear_rates(
     position: Vec, mask: Bool[Array, "B T"], fps: Float[Array, "B 1"]
 ) -> tuple[Vec, Vec]:
     """Velocity (m/s) and acceleration (m/s²) of points, in the frame of `position`."""
-    pairs = [rates((p[..., 1:] - p[..., :-1]) * fps, mask, fps) for p in position]
-    return _zip_vec(pairs)
+
+    def half(position: Array, offset: int) -> Array:
+        # Of shifted positions, not a shift of steps: a GPU stores those first, and reads them.
+        now, then = (_shifted(position, offset + k, position.shape[-1]) for k in (0, 1))
+        return (then - now) * fps
+
+    return _zip_vec([_rates(partial(half, p), mask, fps) for p in position])
 
 
 def angular_rates(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.kernels.cone_newton import (
+    PLAIN_STEPS,
     OverPoints,
     Problem,
     Wrench,
@@ -146,7 +147,7 @@ def solve_pallas(
         frame = [memory.rows(4, k) for k in range(7)]
         problem = Problem(tuple(frame[:6]), frame[6], *memory.numbers)
         over_points = summed(memory.rows, memory.fold, frame[6])
-        twist = minimum(problem, over_points, if_any)
+        twist = minimum(problem, over_points, if_any, PLAIN_STEPS)
         for k, c in enumerate(twist):
             memory.store(0, k, c)
 
