@@ -64,9 +64,7 @@ def gain(
     return jnp.where(cutoff_hz < 0.5 * fps, 1.0 / (1.0 + ratio**4), 1.0)
 
 
-def end_share(
-    fps: Float[Array, "*any"], cutoff_hz: Float[Array, "*any"]
-) -> Float[Array, "*any"]:
+def end_share(fps: Float[Array, "*any"], cutoff_hz: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """What `low_pass` takes away of one frame's error at an end of a long run, as a share of what
     it takes away far from the ends. At an end it has neighbours on one side only, and follows it.
 

@@ -6,6 +6,9 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from phymotion_jax.kernels.stored import stored
 
+_LEAST = 1e-3
+"""Trusted share of a clip, for clips without frames."""
+
 
 def moving_sum(
     values: Float[Array, "*items B T"],
@@ -116,19 +119,34 @@ def mean_and_worst(
     fps: Float[Array, "B 1"],
     seconds: float,
     sharpness: float = float("inf"),
+    trust: Float[Array, "*items B T"] | None = None,
 ) -> tuple[Float[Array, "*items B"], Float[Array, "*items B"]]:
     """Mean over a clip, and mean over its worst window.
 
     A clip shorter than the window is one window. Zero for a clip without frames. With a finite
     sharpness all windows count, one that is 1 / sharpness less than the worst for 1/e of it.
+
+    Where frames are trusted in part, and their values hold so much less, the mean is over what is
+    trusted. So is a window's, as far as it is trusted as much as the clip is: one that is trusted
+    less counts less, and nothing counts more for what is not trusted elsewhere.
+
+    Args as for `moving_sum`, and:
+      sharpness: of the worst window's maximum.
+      trust: share of each frame that is in its value.
     """
-    total = _running_total(jnp.where(mask, values, 0.0))
+    if trust is None:
+        trust = jnp.ones_like(values)
+    rows = jnp.stack([values, trust])
+    total = _running_total(jnp.where(mask, rows, 0.0))
     count = jnp.sum(mask, axis=1, keepdims=True).astype(fps.dtype)
     length = jnp.clip(seconds * fps, 1.0, jnp.maximum(count, 1.0))
     start = jnp.arange(mask.shape[1], dtype=fps.dtype)[None]
     start = jnp.minimum(start, jnp.maximum(count - length, 0.0))
-    window = (_at(total, start + length) - _at(total, start)) / length
-    mean = total[..., -1] / jnp.maximum(count[:, 0], 1.0)
+    window, judged = (_at(total, start + length) - _at(total, start)) / length
+    mean, judged_in_all = total[..., -1] / jnp.maximum(count[:, 0], 1.0)
+    judged_in_all = jnp.maximum(judged_in_all, _LEAST)
+    mean = mean / judged_in_all
+    window = window / jnp.maximum(judged, judged_in_all[..., None])
     if sharpness == float("inf"):
         return mean, jnp.max(window, axis=-1)
     weight = jax.nn.softmax(jnp.where(mask, sharpness * window, -jnp.inf), axis=-1)

@@ -22,6 +22,8 @@ from phymotion_jax.motion import MotionBatch
 from phymotion_jax.presets import PHYSICAL
 from phymotion_jax.redteam import violate
 
+SIDES = ("left", "right")
+
 MOVED = ("root_pos", "joint_quat", "static_conf")
 
 score = partial(scorer.score, preset="physical", forces=True)
@@ -241,18 +243,75 @@ def test_one_joint_that_jitters_is_not_lost_among_others(demo):
     assert report.worst_joint_name("kin.discontinuity", 0) == "head"
 
 
+def off(motion, frame, name, angle=1.0):
+    """One joint of a clip turned about an axis of its own on one frame."""
+    quat = motion.joint_quat.copy()
+    turn = SO3.from_axis_angle(np.array([0.0, angle, 0.0]))
+    joint = body_index(name)
+    quat[frame, joint] = SO3.multiply(quat[frame, joint].astype(float), turn)
+    return motion.replace(joint_quat=quat)
+
+
+def test_artefacts_are_named_where_they_are(demo):
+    """A joint off on one frame of a walk, and a body elsewhere for one: the half second around it
+    is as bad, but it is that frame and that joint."""
+    walk, names = demo["walk"], ("left_elbow", "right_wrist", "head")
+    away = walk.root_pos.copy()
+    away[60, 0] += 0.3
+    report = report_of(*(off(walk, 60, n) for n in names), walk.replace(root_pos=away))
+    assert (report.parts["kin.discontinuity"] > 0.2).all()
+    assert (report.worst_frame["kin.discontinuity"] == 60).all()
+    for row, name in enumerate((*names, "pelvis")):
+        assert report.worst_joint_name("kin.discontinuity", row) == name
+        assert report.links["kin.discontinuity"][row].argmax() == body_index(name)
+
+
+def test_a_slide_is_named_while_it_lasts(demo):
+    """Of one who stands on his feet, and of one who lies; each slides for a third of a second."""
+    still = demo["squat"].take(np.zeros(LENGTH, int))
+
+    def slid(motion):
+        pos = motion.root_pos.copy()
+        pos[:, 0] += 0.03 * np.clip(np.arange(len(pos)) - 40, 0, 10)
+        return motion.replace(root_pos=pos)
+
+    report = report_of(slid(still), slid(lying(demo, np.zeros_like)))
+    assert (report.parts["con.slip"][:2] > 0.2).all()
+    worst = report.worst_frame["con.slip"][:2]
+    assert ((worst >= 38) & (worst <= 52)).all()
+    assert "ankle" in report.worst_joint_name("con.slip", 0)
+    assert "ankle" not in report.worst_joint_name("con.slip", 1)
+
+
+def test_artefacts_elsewhere_do_not_add_to_a_slide(demo):
+    """A body slides in one half of a clip, and its arms jitter in the other."""
+    rng = np.random.default_rng(0)
+    still = demo["squat"].take(np.zeros(LENGTH, int))
+    pos, quat = still.root_pos.copy(), still.joint_quat.astype(float)
+    pos[:, 0] += 0.004 * np.clip(np.arange(LENGTH), 5, 45)
+    noise = SO3.from_axis_angle(0.2 * rng.standard_normal((LENGTH // 4, 3)))
+    here, arms = slice(-LENGTH // 4, None), [body_index(f"{side}_elbow") for side in SIDES]
+    for arm in arms:
+        quat[here, arm] = SO3.multiply(quat[here, arm], noise)
+    slides = still.replace(root_pos=pos)
+    report = report_of(slides, slides.replace(joint_quat=quat.astype(np.float32)))
+    assert report.parts["kin.discontinuity"][1] > 0.3
+    smooth, rough = report.parts["con.slip"][:2]
+    assert smooth > 0.1
+    # Frames that are artefacts drop out: the mean is over the others, of which more slide.
+    assert smooth <= rough < 1.2 * smooth
+
+
 @pytest.mark.parametrize("frame", [0, -1])
 def test_a_joint_that_is_off_on_the_first_or_last_frame(demo, frame):
     """A low-pass follows an end; there the frame is held against what its neighbours foretell."""
-    squat, elbow = demo["squat"], body_index("left_elbow")
-    quat = squat.joint_quat.copy()
-    turn = SO3.from_axis_angle(np.array([0.0, 0.7, 0.0]))
-    quat[frame, elbow] = SO3.multiply(quat[frame, elbow].astype(float), turn)
-    report = report_of(squat, squat.replace(joint_quat=quat))
-    clean, off = report.parts["kin.discontinuity"][:2]
+    squat = demo["squat"]
+    report = report_of(squat, off(squat, frame, "left_elbow", 0.7))
+    clean, ends = report.parts["kin.discontinuity"][:2]
     assert clean < 0.01
-    assert off > 0.2
+    assert ends > 0.2
     assert report.worst_joint_name("kin.discontinuity", 1) == "left_elbow"
+    assert report.worst_frame["kin.discontinuity"][1] == frame % squat.n_frames
 
 
 def lying(demo, path):

@@ -82,6 +82,22 @@ def test_mean_and_worst_against_loops(rng):
         np.testing.assert_allclose(worst[row], want, atol=ATOL)
 
 
+def test_what_is_not_trusted_drops_out(rng):
+    """Of the mean, and of windows that are trusted as much as the clip; others count less."""
+    values, mask, fps = batch(rng, 40, 25, 3)
+    trust = np.where(rng.random(values.shape) < 0.3, 0.3, 1.0)
+    trusted = [jnp.asarray(x) for x in (trust * values, trust)]
+    mean, worst = mean_and_worst(trusted[0], mask, fps, WINDOW_S, trust=trusted[1])
+    for row, (padded, here, rate) in enumerate(zip(values, mask, fps[:, 0], strict=True)):
+        clip, share = padded[: here.sum()], trust[row, : here.sum()]
+        length = min(WINDOW_S * rate, len(clip))
+        starts = [min(t, len(clip) - length) for t in range(len(clip))]
+        weights = [overlap(s, s + length, len(clip)) / length for s in starts]
+        want = max(w @ (share * clip) / max(w @ share, share.mean()) for w in weights)
+        np.testing.assert_allclose(mean[row], np.average(clip, weights=share), atol=ATOL)
+        np.testing.assert_allclose(worst[row], want, atol=ATOL)
+
+
 def test_fading_mean_against_weights(rng):
     values, mask, fps = batch(rng, 40, 25, 3)
     got = fading(jnp.asarray([values, -values]), mask, fps, WINDOW_S)

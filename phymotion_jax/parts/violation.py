@@ -26,6 +26,14 @@ class Violation(NamedTuple):
     value: Float[Array, " B"] | None = None
     """Over the clip, where that is not the mean over its frames."""
 
+    severity: Float[Array, "B T"] | None = None
+    """How bad a frame is by itself, in any unit, where its violation is also of what is around it:
+    of frames that are nearly as bad as any, the worst by this is named."""
+
+
+_NEARLY = 0.9
+"""Share of the largest violation from which on `severity` tells which frame is worst."""
+
 
 class Summary(NamedTuple):
     """Parts over whole clips: ``K`` of them, or one."""
@@ -40,7 +48,7 @@ class Summary(NamedTuple):
     """Each link's own violation, averaged over the frames."""
 
     worst_frame: Int[Array, "*K B"]
-    """Frame of the largest violation, -1 where there is none."""
+    """Frame of the largest violation, or of the greatest severity; -1 where there is none."""
 
     worst_link: Int[Array, "*K B"]
     """Link to blame there, -1 where there is none."""
@@ -62,7 +70,10 @@ def summarise(parts: Sequence[Violation], mask: Bool[Array, "B T"], n_links: int
     # Barrier: XLA makes a product of a quotient of many rows by one, and 0.99999994 of all ones.
     count = jnp.broadcast_to(jnp.maximum(jnp.sum(mask, axis=1), 1), frame.shape[:2])
     count = stored(count)
-    worst_frame, most = jnp.argmax(frame, axis=2), jnp.max(frame, axis=2)
+    most = jnp.max(frame, axis=2)
+    severity = [frame[k] if p.severity is None else p.severity for k, p in enumerate(parts)]
+    worse = jnp.where(mask & (frame >= _NEARLY * most[..., None]), jnp.stack(severity), -1.0)
+    worst_frame = jnp.argmax(worse, axis=2)
     mean = jnp.sum(frame, axis=2) / count
     values = [mean[k] if part.value is None else part.value for k, part in enumerate(parts)]
     rows = [by_row for _, by_row in found]

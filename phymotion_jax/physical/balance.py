@@ -17,6 +17,10 @@ _HELD_BW = 0.2
 """Below this vertical force a centre of pressure means nothing."""
 
 
+_TOUCHES = 0.01
+"""A point that touches less surely is no corner of the support polygon: smooth ramps never end."""
+
+
 def imbalance(
     state: State, touch: Float[Array, "P B T"], stands: Float[Array, "B T"]
 ) -> Float[Array, "B T"]:
@@ -33,7 +37,7 @@ def imbalance(
       Metres, 0 on padding.
     """
     cop, up = required_cop(state)
-    x, y = hull_offset(cop, state.points[:2], touch > 0.0)
+    x, y = hull_offset(cop, state.points[:2], touch > _TOUCHES)
     load = jnp.where((stands > 0.0) & (up > _HELD_BW), up, 0.0)
     x, y = fading_mean(jnp.stack([load * x, load * y]), state.mask, state.fps, _FALL_S)
     return norm((x, y, jnp.zeros_like(x)))

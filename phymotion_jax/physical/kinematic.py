@@ -31,14 +31,22 @@ def discontinuity(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> V
     """Jitter, pops and teleports, which no muscle makes, one frame of which counts half a second;
     and any one joint that jitters, or shakes faster than people can, for a second."""
     rough, links = scene.roughness, tuple(range(humanoid.n_links))
-    # The pelvis is blamed for its place as a joint is for its angle.
-    place = rough.root * (preset.pop_rad.soft / preset.pop_m.soft)
-    size = jnp.concatenate([jnp.maximum(rough.rotation[:1], place), rough.rotation[1:]])
-    jitter = ramp(rough.joint_jitter_rad, preset.joint_jitter_rad, preset.smooth)
+
+    def with_place(rotation: Float[Array, "L B T"], place: Float[Array, "B T"]) -> Array:
+        """The pelvis is blamed for its place as a joint is for its angle."""
+        as_angle = place * (preset.pop_rad.soft / preset.pop_m.soft)
+        return jnp.concatenate([jnp.maximum(rotation[:1], as_angle), rotation[1:]])
+
+    around = with_place(rough.joint_jitter_rad, rough.root_jitter_m)
+    jitter = jnp.max(rough.joint_jitter_rad, axis=0)
+    jitter = ramp(jitter, preset.joint_jitter_rad, preset.smooth)
     jitter = jnp.maximum(rough.artefact, jitter)
     shaking = ramp(rough.shake_rad, preset.shake_rad, preset.smooth)
-    blame = jnp.maximum(jitter * _share(size), shaking * _share(rough.shake))
-    return Violation(jnp.maximum(jitter, shaking), blame, links)
+    blame = jnp.maximum(jitter * _share(around), shaking * _share(rough.shake))
+    here = with_place(rough.rotation, rough.root)
+    sizes = (here / preset.pop_rad.soft, rough.shake / preset.shake_rad.soft)
+    severity = jnp.maximum(*(jnp.max(size, axis=0) for size in sizes))
+    return Violation(jnp.maximum(jitter, shaking), blame, links, severity=severity)
 
 
 def _share(size: Float[Array, "L B T"]) -> Float[Array, "L B T"]:

@@ -40,9 +40,6 @@ _PARTS: dict[str, Callable[[Scene, Humanoid, PhysicalPreset], Violation]] = {
 _FORCES = ("con.slip", "con.balance", "dyn.torque", "dyn.grf", "dyn.effort", "dyn.residual")
 """Parts that differences between frames decide: an artefact's say little of them."""
 
-_LEAST_JUDGED = 1e-3
-"""Share of a clip, for clips without frames."""
-
 
 def measure_physical(
     batch: MotionBatch,
@@ -93,25 +90,29 @@ def _over_clip(
     Of a slow clip's frames, those that were given remain.
     """
     trust = 1.0 - preset.artefact_share * seen.roughness.artefact
-    arrays = {name: (part.frame, part.by_row) for name, part in found.items()}
-    for name in _FORCES:
-        frame, by_row = arrays[name]
-        arrays[name] = trust * frame, trust * by_row
+    whole = jnp.ones_like(trust)
+    trusts = {name: trust if name in _FORCES else whole for name in found}
+    arrays = {
+        name: (trusts[name] * part.frame, trusts[name] * part.by_row)
+        for name, part in found.items()
+    }
     # Read three times from here on: without the barrier XLA computes the parts three times.
     arrays = stored(arrays)
     frames = jnp.stack([frame for frame, _ in arrays.values()])
     sharpness = SHARPNESS if preset.smooth else float("inf")
-    mean, worst = mean_and_worst(
-        frames, seen.state.mask, seen.state.fps, preset.window_s, sharpness
-    )
-    values = dict(zip(arrays, 0.5 * (mean + worst), strict=True))
     # A frame that is not judged drops out: else noise would better what is bad besides.
-    mask = seen.state.mask
-    judged = jnp.sum(jnp.where(mask, trust, 0.0), axis=1) / jnp.maximum(jnp.sum(mask, axis=1), 1)
-    for name in _FORCES:
-        values[name] = jnp.minimum(values[name] / jnp.maximum(judged, _LEAST_JUDGED), 1.0)
+    trusted = jnp.stack([trusts[name] for name in arrays])  # in another order now
+    clock = (seen.state.mask, seen.state.fps, preset.window_s)
+    mean, worst = mean_and_worst(frames, *clock, sharpness, trusted)
+    values = dict(zip(arrays, jnp.minimum(0.5 * (mean + worst), 1.0), strict=True))
     given = seen.frames.at_given
+    severity = {name: p.severity for name, p in found.items() if p.severity is not None}
     return {
-        name: found[name]._replace(frame=given(frame), by_row=given(by_row), value=values[name])
+        name: found[name]._replace(
+            frame=given(frame),
+            by_row=given(by_row),
+            value=values[name],
+            severity=given(severity[name]) if name in severity else None,
+        )
         for name, (frame, by_row) in arrays.items()
     }

@@ -19,7 +19,7 @@ Quantity = Callable[[Scene, Humanoid, PhysicalPreset], Float[Array, "B T"]]
 QUANTITIES: dict[str, Quantity] = {
     "jitter_rad": lambda s, h, p: s.roughness.jitter_rad,
     "jitter_m": lambda s, h, p: s.roughness.jitter_m,
-    "joint_jitter_rad": lambda s, h, p: s.roughness.joint_jitter_rad,
+    "joint_jitter_rad": lambda s, h, p: jnp.max(s.roughness.joint_jitter_rad, axis=0),
     "shake_rad": lambda s, h, p: s.roughness.shake_rad,
     "pop_rad": lambda s, h, p: jnp.max(s.roughness.rotation, axis=0),
     "pop_m": lambda s, h, p: s.roughness.root,

@@ -53,9 +53,11 @@ class Roughness(NamedTuple):
     jitter_m: Float[Array, "B T"]
     """The same of the distance."""
 
-    joint_jitter_rad: Float[Array, "B T"]
-    """Root mean square of the angle of the joint that jitters most, over the second around a
-    frame."""
+    joint_jitter_rad: Float[Array, "L B T"]
+    """Root mean square of each joint's angle over the second around a frame."""
+
+    root_jitter_m: Float[Array, "B T"]
+    """The same of the pelvis' distance."""
 
     shake: Float[Array, "L B T"]
     """Angle of each joint between its two low-passed rotations, in radians."""
@@ -111,7 +113,8 @@ def roughness(
     # Of white noise all frames have the same mean square then.
     jitter_rad = _rms(share * jnp.mean(rotation**2, axis=0), *window)
     jitter_m = _rms(share * root**2, *window)
-    joint_jitter_rad = jnp.max(_rms(share * rotation**2, mask, fps, _ONE_JOINT_S), axis=0)
+    one_by_one = (share * rotation**2, share * root**2)
+    one_by_one = [_rms(square, mask, fps, _ONE_JOINT_S) for square in one_by_one]
     shake_rad = _rms(jnp.max(shake, axis=0) ** 2, mask, fps, _ONE_JOINT_S)
     # At low frame rates the cut-off is lower, and more of what bodies do lies above it: amplitudes
     # of bounded accelerations fall with the square of the frequency.
@@ -121,7 +124,7 @@ def roughness(
     noise = _Noise.of(jitter_rad, jitter_m, slow_share, preset)
     return Roughness(
         *found,
-        slow_share * joint_jitter_rad,
+        *(slow_share * c for c in one_by_one),
         shake,
         shake_rad,
         _artefact(*found, window, preset),

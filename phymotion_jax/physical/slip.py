@@ -81,15 +81,20 @@ def slip(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
     Hands, knees and backs do slide, and friction brakes them meanwhile: as far as the ground's
     force on them does that, it is no violation.
     """
-    feet = ramp(foot_slide(scene, humanoid, preset), preset.slide_m_s, preset.smooth)
+    state, chords = scene.state, _chords(scene, humanoid, preset)
+    feet = ramp(_mean_speed(scene, chords), preset.slide_m_s, preset.smooth)
     by_support, links = _slides_of_others(scene, humanoid)
-    others = ramp(_speed_of_others(scene, by_support), preset.slide_m_s, preset.smooth)
-    blame = by_support.way / (jnp.max(by_support.way, axis=0, initial=0.0) + _LITTLE)
+    way, load = (jnp.sum(c, axis=0) for c in by_support)
+    others = ramp(_speed_of_others(scene, way, load), preset.slide_m_s, preset.smooth)
+    around = moving_sum(by_support.way, state.mask, state.fps, _WINDOW_S)
+    blame = around / (jnp.max(around, axis=0, initial=0.0) + _LITTLE)
     soles = tuple(humanoid.contact_link[sole[0]] for sole in humanoid.feet)
+    here = jnp.maximum(jnp.max(chords.way, axis=0) / _CHORD_S, way / jnp.maximum(load, _LOADED_BW))
     return Violation(
         worst(jnp.concatenate([feet, others[None]]), preset.smooth),
         jnp.concatenate([feet, others * blame]),
         soles + links,
+        severity=here,
     )
 
 
@@ -99,23 +104,40 @@ def foot_slide(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Floa
     The mean of its chords: the ways between the ends of a fifth of a second, which a shuffle to and
     fro, or on a circle, does not shorten as it would that of the whole second.
     """
+    return _mean_speed(scene, _chords(scene, humanoid, preset))
+
+
+class _Chords(NamedTuple):
+    """How far each foot slides in the fifth of a second around a frame, ``(2, B, T)``."""
+
+    way: Array
+    """In metres, while it stands."""
+
+    stands: Array
+    """Over how many frames it does."""
+
+
+def _mean_speed(scene: Scene, chords: _Chords) -> Float[Array, "2 B T"]:
+    """Of the feet within a second, in m/s."""
+    state = scene.state
+    way, stood = moving_sum(jnp.stack(chords), state.mask, state.fps, _WINDOW_S)
+    return way / jnp.maximum(stood / state.fps, _SHORTEST_STANCE_S * _CHORD_S * state.fps)
+
+
+def _chords(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> _Chords:
+    """Ways of both feet; a body that lies on something else may slide them as an arm."""
     state = scene.state
     held = ramp(unsupported(scene), preset.unsupported_bw, preset.smooth)
     # Noise adds to the square of a chord: what jitter alone would make is taken off it.
     noise = _CHORD_NOISE * scene.roughness.place_noise
-
-    def summed(values: Array, seconds: float) -> Array:
-        return moving_sum(values, state.mask, state.fps, seconds)
-
     feet = [_foot_steps(scene, humanoid, sole, held) for sole in humanoid.feet]
     x, y, stands = (jnp.stack(c) for c in zip(*feet, strict=True))
     stands = _settled(scene, stands)
-    way_x, way_y, stands = summed(jnp.stack([stands * x, stands * y, stands]), _CHORD_S)
+    steps = jnp.stack([stands * x, stands * y, stands])
+    way_x, way_y, stands = moving_sum(steps, state.mask, state.fps, _CHORD_S)
     square = way_x**2 + way_y**2 - (noise * stands / (_CHORD_S * state.fps)) ** 2
     chord = jnp.sqrt(jnp.maximum(square, 0.0) + _MILLIMETRE**2) - _MILLIMETRE
-    chord = chord * (1.0 - _lies(scene, humanoid))
-    way, stood = summed(jnp.stack([chord, stands]), _WINDOW_S)
-    return way / jnp.maximum(stood / state.fps, _SHORTEST_STANCE_S * _CHORD_S * state.fps)
+    return _Chords(chord * (1.0 - _lies(scene, humanoid)), stands)
 
 
 def _foot_steps(
@@ -127,7 +149,8 @@ def _foot_steps(
       scene: with its forces.
       humanoid: whose feet.
       sole: its points.
-      held: body weights that nothing carries: the lowest points have them.
+      held: how surely nothing carries the body, from 0 to 1: its lowest points have that much
+        then, in body weights.
     """
     state = scene.state
     height = take_rows(state.points[2], sole)
@@ -191,12 +214,13 @@ def _slides_of_others(scene: Scene, humanoid: Humanoid) -> tuple[_Slides, tuple[
     return _Slides(load * speed * (1.0 - jnp.clip(braked, 0.0, 1.0)), load), links
 
 
-def _speed_of_others(scene: Scene, slides: _Slides) -> Float[Array, "B T"]:
+def _speed_of_others(
+    scene: Scene, way: Float[Array, "B T"], load: Float[Array, "B T"]
+) -> Float[Array, "B T"]:
     """Mean speed of all that carries but feet, by what it carries, over the time within a second
     that it does, in m/s."""
     state = scene.state
-    sums = jnp.stack([jnp.sum(c, axis=0) for c in slides])
-    way, load = moving_sum(sums, state.mask, state.fps, _WINDOW_S)
+    way, load = moving_sum(jnp.stack([way, load]), state.mask, state.fps, _WINDOW_S)
     return way / jnp.maximum(load, _SHORTEST_STANCE_S * state.fps)
 
 
