@@ -16,6 +16,7 @@ import tyro
 
 from phymotion_jax._version import __version__
 from phymotion_jax.errors import PhyMotionError
+from phymotion_jax.interrupts import answered
 from phymotion_jax.options import (
     BAD_INPUT,
     BROKEN_PIPE,
@@ -51,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def ended(run: Callable[[], int]) -> int:
     """Exit code of a run, or of what it ends with; that is said on stderr."""
     try:
-        code = run()
+        with answered():
+            code = run()
         sys.stdout.flush()
         return code
     except PhyMotionError as error:

@@ -13,6 +13,7 @@ from phymotion_jax.dataset import (
     Clock,
     Plan,
     Settings,
+    batch_of_one,
     decoding_processes,
     default_frames,
     digests_of,
@@ -26,7 +27,6 @@ from phymotion_jax.dataset import (
 from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.explain import explain
 from phymotion_jax.from_options import files_of, loader_of, scorer_of, surface_file
-from phymotion_jax.motion import MotionBatch
 from phymotion_jax.options import (
     DONE,
     SOME_FAILED,
@@ -40,7 +40,7 @@ from phymotion_jax.options import (
 )
 from phymotion_jax.presets import Preset
 from phymotion_jax.scorer import Scorer
-from phymotion_jax.summary import MAX_CLIPS_SHOWN, print_summary, progress
+from phymotion_jax.summary import MAX_CLIPS_SHOWN, print_summary, progress, word_of_compiling
 from phymotion_jax.table import OutputError, Row, Tally, open_table, partial_path, schema_of
 
 
@@ -156,7 +156,12 @@ def run_explain(command: Explain) -> int:
             raise
         say(f"{command.clip} cannot be scored: {error.reason}")
         return SOME_FAILED
-    report = scorer(MotionBatch.from_motions([motion])).on_host()
+    batch = batch_of_one(motion, scorer)
+    word = word_of_compiling(batch.n_clips, batch.mask.shape[1] * batch.substeps)
+    try:
+        report = scorer(batch).on_host()
+    finally:
+        word.cancel()
     account = explain(replace(motion, name=str(command.clip)), report)
     Console(highlight=False).print(account)
     return DONE if report.valid[0] else SOME_FAILED

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -25,6 +26,9 @@ _SHORTEST_NAME, _UNLIMITED = 16, 2**16
 _LINE_EVERY_S = 30.0
 """Where no terminal shows a bar."""
 
+_SILENT_S = 5.0
+"""How long a program may take to be ready before a word is said of it."""
+
 
 @contextmanager
 def progress(n_clips: int, clock: Clock) -> Iterator[Callable[[Step], None]]:
@@ -39,25 +43,48 @@ def progress(n_clips: int, clock: Clock) -> Iterator[Callable[[Step], None]]:
     console, quiet = Console(stderr=True), not sys.stderr.isatty()
     with Progress(*columns, console=console, disable=quiet, transient=True) as bar:
         task, done, said = bar.add_task("compiling", total=n_clips, rate=""), 0, 0.0
+        word = Timer(0.0, say)
 
         def on_step(step: Step) -> None:
-            nonlocal done, said
+            nonlocal done, said, word
             clock.add(step)
             done += step.clips
             bar.update(task, advance=step.clips)
-            if quiet and clock.seconds() > said + _LINE_EVERY_S:
+            word.cancel()
+            if step.compiles:
+                bar.update(task, description="compiling")
+                if quiet:
+                    word = word_of_compiling(*step.compiles)
+            elif quiet and clock.seconds() > said + _LINE_EVERY_S:
                 said = clock.seconds()
-                left = said / done * (n_clips - done)
-                say(
-                    f"{done} of {n_clips} clips, {done / said:.0f} clips/s, "
-                    f"{left / 60:.0f} min left, device busy {clock.busy():.0%}"
-                )
+                say(f"{done} of {n_clips} clips{_pace(clock, n_clips - done)}")
             if step.seconds:
                 speed = bar.tasks[task].finished_speed or bar.tasks[task].speed
-                rate = f"{speed:.0f} clips/s, device busy {clock.busy():.0%}" if speed else ""
+                rate = f"{speed:.3g} clips/s, device busy {clock.busy():.0%}" if speed else ""
                 bar.update(task, description="scoring", rate=rate)
 
-        yield on_step
+        try:
+            yield on_step
+        finally:
+            word.cancel()
+
+
+def word_of_compiling(clips: int, frames: int) -> Timer:
+    """Says why nothing happens, some seconds from now; to be cancelled when something has."""
+    text = f"compiling for {clips} clips of {frames} frames, once: later runs find it done"
+    word = Timer(_SILENT_S, say, [text])
+    word.daemon = True
+    word.start()
+    return word
+
+
+def _pace(clock: Clock, clips_left: int) -> str:
+    """How fast it goes, and for how long still, once something went without a compilation."""
+    rate = clock.rate_compiled()
+    if rate is None:
+        return ""
+    left = clips_left / rate / 60
+    return f", {rate:.3g} clips/s, {left:.0f} min left, device busy {clock.busy():.0%}"
 
 
 def print_summary(tally: Tally, clock: Clock, output: str | None, preset: Preset) -> None:

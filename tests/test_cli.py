@@ -211,7 +211,7 @@ def test_devices_arrive(scorers, clips, capsys, monkeypatch):
     code, _, _ = command(capsys, "score", clips, "--devices", "2")
     assert code == DONE
     assert scorers[0].mesh.size == 2
-    assert scorers[0].shapes == [(4, 128)]
+    assert scorers[0].shapes == [(16, 128)]
 
 
 def test_devices_are_among_the_settings_of_a_folder(scorers, clips, tmp_path, capsys, monkeypatch):

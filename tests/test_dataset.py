@@ -67,8 +67,10 @@ def test_system_error_is_a_row():
 
 
 def test_few_files_cost_little():
-    _, scorer, _ = run([10] * 3)
-    assert scorer.shapes == [(4, SHORT)]
+    """And one program serves any number of them up to sixteen."""
+    for few in (1, 3, 16):
+        _, scorer, _ = run([10] * few)
+        assert scorer.shapes == [(16, SHORT)]
 
 
 def test_two_programs_a_bucket_at_most(rng, monkeypatch):
@@ -83,12 +85,12 @@ def test_two_programs_a_bucket_at_most(rng, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("n_clips", "shapes"), [(5, [9]), (9, [12]), (21, [12, 12]), (1, [3])], ids=str
+    ("n_clips", "shapes"), [(5, [18]), (20, [33]), (65, [60, 60]), (1, [18])], ids=str
 )
 def test_every_device_has_as_many_clips(n_clips, shapes):
-    """Three devices; 14 clips would make a batch of one device."""
+    """Three devices; 62 clips would make a batch of one device."""
     scorer = FakeScorer(devices=range(3))
-    rows, _, _ = run([10] * n_clips, scorer, frames_per_batch=14 * SHORT)
+    rows, _, _ = run([10] * n_clips, scorer, frames_per_batch=62 * SHORT)
     assert names(rows) == list(range(n_clips))
     assert scorer.shapes == [(size, SHORT) for size in shapes]
 
@@ -254,7 +256,7 @@ def test_device_without_memory():
     def scorer(batch):
         raise OUT_OF_MEMORY
 
-    with pytest.raises(DeviceMemoryError, match=r"4 clips of 128 frames .* fewer than 512"):
+    with pytest.raises(DeviceMemoryError, match=r"16 clips of 128 frames .* fewer than 2048"):
         run([10] * 4, scorer)
 
 

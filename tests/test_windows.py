@@ -87,7 +87,8 @@ def test_what_is_not_trusted_drops_out(rng):
     values, mask, fps = batch(rng, 40, 25, 3)
     trust = np.where(rng.random(values.shape) < 0.3, 0.3, 1.0)
     trusted = [jnp.asarray(x) for x in (trust * values, trust)]
-    mean, worst = mean_and_worst(trusted[0], mask, fps, WINDOW_S, trust=trusted[1])
+    real, rate = jnp.asarray(mask), jnp.asarray(fps)
+    mean, worst = mean_and_worst(trusted[0], real, rate, WINDOW_S, trust=trusted[1])
     for row, (padded, here, rate) in enumerate(zip(values, mask, fps[:, 0], strict=True)):
         clip, share = padded[: here.sum()], trust[row, : here.sum()]
         length = min(WINDOW_S * rate, len(clip))

@@ -3,6 +3,7 @@
 from phymotion_jax.dataset.alone import sole_run
 from phymotion_jax.dataset.batches import (
     DeviceMemoryError,
+    batch_of_one,
     default_frames,
     score_files,
     score_loaded,
@@ -21,6 +22,7 @@ __all__ = [
     "Plan",
     "Settings",
     "Step",
+    "batch_of_one",
     "decoding_processes",
     "default_frames",
     "digests_of",

@@ -26,6 +26,10 @@ some 25 and 7 KB each; more are no faster."""
 MAX_WAITING_ROWS = 4096
 """Rows held back for the sake of order, before the clip that they wait for is scored alone."""
 
+_FEWEST_CLIPS = 16
+"""In a batch, padded, as far as a batch may have so many: a program for fewer would have to be
+compiled anew for each number of files, and saves a tenth of a second."""
+
 _IN_FLIGHT = 1
 """Batches that the device has while the next one is put together."""
 
@@ -127,6 +131,25 @@ def score_loaded(
             raise
 
 
+def batch_of_one(motion: Motion, scorer: Callable[[MotionBatch], Report]) -> MotionBatch:
+    """The batch in which `score_files` scores a lone clip, so that one program serves both."""
+    devices = _n_devices(scorer)
+    full = _full_size(_Bucket.of(motion), default_frames(scorer), devices)
+    return MotionBatch.from_motions([motion], n_clips=_first_size(1, full, devices))
+
+
+def _full_size(bucket: _Bucket, frames: int, devices: int) -> int:
+    """Clips of a full batch of so many frames, as many on each device, and one at least."""
+    clips = frames // (bucket.length * bucket.substeps)
+    return max(1, clips // devices) * devices
+
+
+def _first_size(n_clips: int, full: int, devices: int) -> int:
+    """Clips of a batch for so many, which need not be a full one."""
+    some = max(_FEWEST_CLIPS, 1 << (n_clips - 1).bit_length())
+    return min(full, -(-some // devices) * devices)
+
+
 class _Sent(NamedTuple):
     """A batch that the device works on."""
 
@@ -217,6 +240,8 @@ class _Run:
         compiled = (bucket, n_clips) not in self._built
         self._built.add((bucket, n_clips))
         shape = (n_clips, bucket.length * bucket.substeps)
+        if compiled:
+            self._on_step(Step(clips=0, compiles=shape))
         with _memory_to_blame(shape):
             batch = MotionBatch.from_motions(motions, length=bucket.length, n_clips=n_clips)
             start = time.perf_counter()
@@ -242,7 +267,7 @@ class _Run:
 
         A compilation costs more than the padding of one batch, so that a size that was used and is
         large enough is used again: there are two of a bucket at most. A first, partial batch is not
-        padded to a full one: three files must not cost what 512 do. Every device has as many clips
+        padded to a full one: a few files must not cost what 512 do. Every device has as many clips
         as the others.
         """
         sizes = self._sizes.setdefault(bucket, set())
@@ -250,17 +275,12 @@ class _Run:
         if large_enough:
             return min(large_enough)
         full = self._full(bucket)
-        size = full if sizes else min(full, self._spread(1 << (n_clips - 1).bit_length()))
+        size = full if sizes else _first_size(n_clips, full, self._n_devices)
         sizes.add(size)
         return size
 
     def _full(self, bucket: _Bucket) -> int:
-        clips = self._frames_per_batch // (bucket.length * bucket.substeps)
-        return max(1, clips // self._n_devices) * self._n_devices
-
-    def _spread(self, n_clips: int) -> int:
-        """The same or more, a multiple of the devices."""
-        return -(-n_clips // self._n_devices) * self._n_devices
+        return _full_size(bucket, self._frames_per_batch, self._n_devices)
 
     def _hurry(self, place: int) -> None:
         """Get the row of a clip that others wait for."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Step:
-    """What has just been done: one batch, or one file that could not be loaded."""
+    """What has just been done, one batch, or one file that could not be loaded; or what begins."""
 
     clips: int
     """Clips that now have their row."""
@@ -20,6 +20,9 @@ class Step:
 
     compiled: bool = False
     """Whether this was the first batch of its shape, so that `seconds` holds a compilation."""
+
+    compiles: tuple[int, int] | None = None
+    """Clips and frames of a batch that is the first of its shape, before it is scored."""
 
 
 class Clock:

@@ -119,17 +119,22 @@ def roughness(
     # At low frame rates the cut-off is lower, and more of what bodies do lies above it: amplitudes
     # of bounded accelerations fall with the square of the frequency.
     slow_share = (cutoff / preset.artefact_hz) ** 2
-    found = tuple(slow_share * c for c in (rotation, root, jitter_rad, jitter_m))
+    rotation, root = slow_share * rotation, slow_share * root
+    seen_rad, seen_m = slow_share * jitter_rad, slow_share * jitter_m
     place, acceleration = _left_of_noise(fps, *forces, cutoff)
     noise = _Noise.of(jitter_rad, jitter_m, slow_share, preset)
     return Roughness(
-        *found,
-        *(slow_share * c for c in one_by_one),
-        shake,
-        shake_rad,
-        _artefact(*found, window, preset),
-        acceleration / -GRAVITY[2] * noise.of_lever(_COM_LEVER_M),
-        place * noise.of_lever(_FOOT_LEVER_M),
+        rotation=rotation,
+        root=root,
+        jitter_rad=seen_rad,
+        jitter_m=seen_m,
+        joint_jitter_rad=slow_share * one_by_one[0],
+        root_jitter_m=slow_share * one_by_one[1],
+        shake=shake,
+        shake_rad=shake_rad,
+        artefact=_artefact(rotation, root, seen_rad, seen_m, window, preset),
+        force_noise=acceleration / -GRAVITY[2] * noise.of_lever(_COM_LEVER_M),
+        place_noise=place * noise.of_lever(_FOOT_LEVER_M),
     )
 
 
