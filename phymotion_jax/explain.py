@@ -140,7 +140,8 @@ def _losses(motion: Motion, report: Report, clip: int) -> list[Text]:
             lines.append(Text("  " + "; ".join(_span(run, motion.fps) for run in runs)))
         joints = _worst_joints(np.asarray(report.links[part][clip]))
         if joints:
-            lines.append(Text("  " + ", ".join(f"{name} {x:.3f}" for name, x in joints)))
+            named = ", ".join(f"{name} {x:.3f}" for name, x in joints)
+            lines.append(Text(f"  each by itself, on average: {named}"))
     return lines
 
 
@@ -168,4 +169,6 @@ def _circumstances(report: Report, clip: int) -> Text:
     floor, activity = report.floor_height[clip], report.activity[clip]
     lines = [f"floor at {floor:.3f} m; the body moves at {activity:.2f} m/s on average"]
     lines += [f"{part} was measured with {method}" for part, method in report.methods]
+    if report.percentiles:
+        lines.append("clean: share of clean captures that do better")
     return Text("\n".join(lines))

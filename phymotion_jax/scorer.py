@@ -71,7 +71,7 @@ def score(
       backend: of the inverse dynamics, "fused" or "mjx".
       floor: height of the floor in metres, one for all or one a clip; by default it is estimated
         from each clip's slow low points, and a clip that floats or sinks throughout goes unseen.
-      forces: give the forces as well (`Report.forces`), which take 1.5 KB a frame.
+      forces: give the forces as well (`Report.forces`), which take 372 bytes a frame.
       smooth: for gradients: ramps without bends and soft maxima, with a slope also a little
         below the soft ends. Scores are a little lower. Only `physical` has this form.
       level_floor: turn each clip first so that the plane its feet stand on is level (`level`), for

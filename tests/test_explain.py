@@ -52,7 +52,7 @@ def test_account(report):
         "reward 0.980 = mean of kinematic 1.000, contact 0.940, dynamic 1.000",
         "con.slip costs 0.020",
         "  frames 31–44 (1.03–1.47 s); frame 52 (1.73 s)",
-        "  left_foot 0.200, left_ankle 0.040",
+        "  each by itself, on average: left_foot 0.200, left_ankle 0.040",
         "floor at -0.012 m; the body moves at 0.61 m/s on average",
         "kin.self_penetration was measured with capsules",
     ):

@@ -339,7 +339,7 @@ def test_a_lying_body_slides_as_far_as_friction_lets_it(demo):
 
 
 @pytest.mark.parametrize("kind", ["impossible_lean", "skate_fast", "spin"])
-def test_noise_betters_nothing(demo, kind):
+def test_noise_raises_no_reward(demo, kind):
     """Forces are not judged on frames that are artefacts: those drop out of the mean, and do not
     count as good ones."""
     wrong = violate(demo["walk"], kind, "strong")

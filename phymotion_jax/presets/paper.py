@@ -34,7 +34,7 @@ class PaperPreset(Preset):
     """Ground force, in body weights, above which it is too large. Twice of it is violation 1."""
 
     power_max_w_kg: float
-    """Mean of torque times speed over all joints, in W/kg, at which effort is 1."""
+    """Torque times speed, summed over the joints, in W/kg, at which effort is 1."""
 
     @property
     def axes(self) -> Axes:

@@ -180,8 +180,8 @@ PHYSICAL = PhysicalPreset(
     jitter_m=_from_clean("jitter_m", 0.007),
     # Clean clips have 0.032 at most; white noise of 4.6 degrees in one joint is 0.063.
     joint_jitter_rad=Ramp(0.03, 0.08),
-    # The fastest second of a clean clip has 0.07 at most, and of a boxer as much; a head that turns
-    # to and fro by 20 degrees at 6 Hz, 0.12.
+    # The fastest second of a clean clip has 0.07 at most (half a second of it, on average, 0.056),
+    # and of a boxer as much; a head that turns to and fro by 20 degrees at 6 Hz, 0.12.
     shake_rad=Ramp(0.08, 0.16),
     # At 30 frames a second a joint that is off by 0.25 rad for one frame turns at 860 degrees a
     # second, there and back; a pelvis that is off by 5 cm, at 9 g.
