@@ -136,14 +136,17 @@ def mean_and_worst(
     """
     if trust is None:
         trust = jnp.ones_like(values)
-    rows = jnp.stack([values, trust])
+    # In one row of items: of two a GPU turns the axes about before it gathers.
+    rows = jnp.concatenate([c.reshape(-1, *mask.shape) for c in (values, trust)])
     total = _running_total(jnp.where(mask, rows, 0.0))
     count = jnp.sum(mask, axis=1, keepdims=True).astype(fps.dtype)
     length = jnp.clip(seconds * fps, 1.0, jnp.maximum(count, 1.0))
     start = jnp.arange(mask.shape[1], dtype=fps.dtype)[None]
     start = jnp.minimum(start, jnp.maximum(count - length, 0.0))
-    window, judged = (_at(total, start + length) - _at(total, start)) / length
-    mean, judged_in_all = total[..., -1] / jnp.maximum(count[:, 0], 1.0)
+    window = (_at(total, start + length) - _at(total, start)) / length
+    window, judged = window.reshape(2, *values.shape)
+    mean = total[..., -1] / jnp.maximum(count[:, 0], 1.0)
+    mean, judged_in_all = mean.reshape(2, *values.shape[:-1])
     judged_in_all = jnp.maximum(judged_in_all, _LEAST)
     mean = mean / judged_in_all
     window = window / jnp.maximum(judged, judged_in_all[..., None])

@@ -169,6 +169,4 @@ def _circumstances(report: Report, clip: int) -> Text:
     floor, activity = report.floor_height[clip], report.activity[clip]
     lines = [f"floor at {floor:.3f} m; the body moves at {activity:.2f} m/s on average"]
     lines += [f"{part} was measured with {method}" for part, method in report.methods]
-    if report.percentiles:
-        lines.append("clean: share of clean captures that do better")
     return Text("\n".join(lines))
