@@ -13,6 +13,7 @@ from phymotion_jax.body.skin import Skin
 from phymotion_jax.body.surface_files import BODIES, find_body, load_surface
 from phymotion_jax.errors import UnknownNameError
 from phymotion_jax.io import find_motion_files, load_motion
+from phymotion_jax.io.shards import split_shard
 from phymotion_jax.motion import Motion
 from phymotion_jax.options import Options, UsageError
 from phymotion_jax.presets import PRESET_NAMES, get_preset
@@ -62,14 +63,14 @@ def loader_of(options: Options) -> Callable[[Path], Motion]:
 
 
 def files_of(given: Sequence[Path]) -> list[Path]:
-    """The clips named, or in the folders and shards named; the demo clips where none are.
+    """The clips named, in shards too, or in the folders named; the demo clips where none are.
 
     Raises:
       UsageError: nothing is there.
     """
     if not given:
         return demo_clips()
-    if not any(os.path.exists(path) for path in given):
+    if not any(os.path.exists(path) or split_shard(path) for path in given):
         raise UsageError(f"there is no {' and no '.join(map(str, given))}")
     paths = find_motion_files(given)
     if not paths:

@@ -234,6 +234,21 @@ def test_finds(tmp_path, clip):
     assert find_motion_files(tmp_path) == found
 
 
+def test_links_to_one_file_are_files_of_their_own(tmp_path, clip, monkeypatch):
+    """As DVC and caches lay them out. One path is one row, however it is written."""
+    (tmp_path / "store").mkdir()
+    io_files.save(tmp_path / "store" / "blob", io_files.amass(clip))
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    names = [folder / name for name in ("A.npz", "B.npz", "C.npz")]
+    for name in names:
+        name.symlink_to(tmp_path / "store" / "blob")
+    assert find_motion_files(folder) == names
+    assert find_motion_files([*names, folder]) == names
+    monkeypatch.chdir(tmp_path)
+    assert find_motion_files([folder, "clips/A.npz", "clips/../clips/B.npz"]) == names
+
+
 def test_a_closed_folder_is_told(tmp_path, clip, monkeypatch):
     """It stands in the list itself, and its row says why. Feigned: root may read everything."""
     closed = tmp_path / "closed"

@@ -8,6 +8,7 @@ import pytest
 from io_files import refused
 
 from phymotion_jax.errors import Status
+from phymotion_jax.from_options import files_of
 from phymotion_jax.io import find_motion_files, load_motion, parquet
 
 KEYS = ["walks/a", "b", "b", None, "/etc/../c"]
@@ -53,6 +54,10 @@ def test_rows_are_clips(shard, clips, tmp_path):
         got = load_motion(path)
         assert_same(got, load_motion(file))
         assert (got.name, got.source) == (path.stem, "smplx-parquet")
+
+
+def test_a_row_may_be_named(shard):
+    assert files_of([shard / NAMES[0]]) == [shard / NAMES[0]]
 
 
 @pytest.mark.parametrize("dtype", [pa.float32(), pa.float16(), pa.float64()])

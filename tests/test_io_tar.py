@@ -10,7 +10,9 @@ from io_files import refused
 
 from phymotion_jax.assets import demo_clips
 from phymotion_jax.errors import MotionError, Status
+from phymotion_jax.from_options import files_of
 from phymotion_jax.io import find_motion_files, load_motion, tar
+from phymotion_jax.options import UsageError
 
 
 @pytest.fixture
@@ -37,6 +39,19 @@ def test_members_are_clips(shard, tmp_path):
         np.testing.assert_array_equal(got.joint_quat, want.joint_quat)
         np.testing.assert_array_equal(got.root_pos, want.root_pos)
         assert got.fps == want.fps
+
+
+def test_links_to_one_shard_are_shards_of_their_own(shard, tmp_path):
+    (tmp_path / "again.tar").symlink_to(shard)
+    names = ["a/0001.npz", "b/0002.npz", "etc/link.npz"]
+    want = [file / name for file in (tmp_path / "again.tar", shard) for name in names]
+    assert find_motion_files(tmp_path) == want == find_motion_files([tmp_path, *want])
+
+
+def test_a_member_may_be_named(shard):
+    assert files_of([shard / "a/0001.npz"]) == [shard / "a/0001.npz"]
+    with pytest.raises(UsageError, match="there is no "):
+        files_of([shard.with_name("gone.tar") / "a/0001.npz"])
 
 
 def test_links_and_strangers(shard):

@@ -18,10 +18,11 @@ AnyPath = str | os.PathLike[str]
 
 
 def find_motion_files(paths: AnyPath | Iterable[AnyPath]) -> list[Path]:
-    """The files named, and those in the folders named, each once and in a fixed order.
+    """The files named, and those in the folders named, each path once and in a fixed order.
 
     What is named stays, whatever it is called and whether or not it exists. Folders are searched to
-    the bottom, through links but into no folder twice; hidden names are left out. A file in them
+    the bottom, through links but into no folder twice; hidden names are left out. Files that are
+    links are files of their own, also where several lead to one target. A file in folders
     is taken if it begins like a zip archive, or if its name ends in .npz, .pt, .pth or .pkl, so
     that a damaged or hostile one among the motions is reported instead of passed over. A folder
     that cannot be read stands in the list itself, so that it is reported too.
@@ -36,18 +37,11 @@ def find_motion_files(paths: AnyPath | Iterable[AnyPath]) -> list[Path]:
     for path in map(Path, given):
         for file in sorted(_search(path)) if os.path.isdir(path) else [path]:
             shard, inside = split_shard(file) or (file, "")
-            real = _real(shard)
+            place = os.path.abspath(shard)
             for name in [inside] if inside else _names(shard):
-                # Not by the real path of all: ``../a.npz`` would be the file beside the shard.
-                found.setdefault((real, name), shard / name)
+                # Not by the path of all: ``../a.npz`` would be the file beside the shard.
+                found.setdefault((place, name), shard / name)
     return list(found.values())
-
-
-def _real(file: Path) -> str:
-    try:
-        return os.path.realpath(file)
-    except ValueError:  # a NUL in the path
-        return os.path.abspath(file)
 
 
 def _names(file: Path) -> list[str]:
@@ -65,7 +59,7 @@ def _names(file: Path) -> list[str]:
 
 
 def _search(top: Path) -> Iterator[Path]:
-    entered: set[str] = set()
+    entered = set(map(os.fspath, Path(os.path.realpath(top)).parents))  # a link to one is a loop
     closed: list[Path] = []
 
     def note(error: OSError) -> None:
