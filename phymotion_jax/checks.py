@@ -35,6 +35,10 @@ generator makes early in its training, half a metre of noise a frame, moves at 3
 MAX_ROTATION_VECTOR_RAD = 100.0
 """Rotation vectors of some turns are met; one of this length is in degrees, or damaged."""
 
+MOSTLY = 0.5
+"""Share of the frames. Of joints but the pelvis, which may have turned for long, rotation vectors
+of more than a turn are met on some; on more than these they are in degrees."""
+
 UNIT_NORM_SLACK = 0.1
 """Quaternions this far from unit norm are taken for rounding and normalised; others are refused."""
 
@@ -140,7 +144,21 @@ def checked_poses(global_orient, body_pose, length: int) -> np.ndarray:
             f"a rotation vector of {longest:.3g} rad; radians under "
             f"{MAX_ROTATION_VECTOR_RAD:g} were wanted",
         )
+    _require_radians(poses[:, 1:])
     return poses
+
+
+def _require_radians(body: np.ndarray) -> None:
+    """Refuse body joints that are turned by more than a turn most of the time."""
+    longest = np.linalg.norm(body, axis=2).max(axis=1)
+    frames = int(np.sum(longest > 2.0 * np.pi))
+    if frames > MOSTLY * len(body):
+        raise MotionError(
+            Status.BAD_ROTATION,
+            f"body_pose has rotation vectors of up to {longest.max():.3g}, longer than a turn "
+            f"(6.28) on {frames} of {len(body)} frames; these look like degrees; radians were "
+            "wanted",
+        )
 
 
 def checked_static_conf(static_conf, length: int) -> np.ndarray:

@@ -114,6 +114,11 @@ REFUSED = {  # change of a good clip, status, what the message must contain
         Status.BAD_ROTATION,
         ["360 rad", "radians under 100"],
     ),
+    "small degrees": (
+        {"body_pose": POSE + 9.0 * (np.arange(T) >= 9)[:, None]},
+        Status.BAD_ROTATION,
+        ["body_pose", "up to 15.6", "on 11 of 20 frames", "look like degrees; radians were wanted"],
+    ),
     "no frame rate": ({"fps": 0.0}, Status.BAD_FPS, ["a frame rate of 0", "1 to 2000"]),
     "backwards": ({"fps": -30.0}, Status.BAD_FPS, ["a frame rate of -30", "1 to 2000"]),
     "NaN frames a second": ({"fps": np.nan}, Status.BAD_FPS, ["a frame rate of nan"]),
@@ -178,6 +183,13 @@ def test_an_unknown_axis_is_refused(up, rng):
         MotionBatch.from_arrays(
             transl=jnp.zeros((B, T, 3)), poses=jnp.zeros((B, T, J, 3)), fps=30.0, up=up
         )
+
+
+def test_turns_beyond_one_are_taken():
+    """A pelvis that has turned on and on, and joints that did so for up to half of the frames."""
+    turned = POSE + 9.0 * (np.arange(T) >= 10)[:, None]
+    spinning = np.arange(T)[:, None] * [0.0, 0.0, 1.0]
+    Motion.from_smplx(transl=ZERO, global_orient=spinning, body_pose=turned, fps=30.0)
 
 
 def test_what_is_good_enough_is_taken(rng):
