@@ -77,6 +77,13 @@ def test_split_keys_are_the_same_clip(tmp_path, clip, names, layout):
     assert_same(split, load_motion(io_files.save(tmp_path / "whole.npz", io_files.amass(clip))))
 
 
+def test_frame_rate_under_two_names(tmp_path, clip):
+    """Of one value, which may be rounded."""
+    rates = {"mocap_framerate": 29.97, "mocap_frame_rate": np.float32(29.97)}
+    path = io_files.save(tmp_path / "a.npz", io_files.amass(clip, **rates))
+    assert load_motion(path).fps == 29.97
+
+
 @pytest.mark.parametrize("fps", [np.int64(30), np.array([30.0]), np.float16(30), "given"])
 def test_frame_rate(tmp_path, clip, fps):
     given = isinstance(fps, str)
@@ -163,6 +170,11 @@ BAD_FIELDS = {
     "fps 0": ({"mocap_framerate": 0}, Status.BAD_FPS, "0"),
     "fps -1": ({"mocap_framerate": -1.0}, Status.BAD_FPS, "-1"),
     "fps nan": ({"mocap_framerate": np.nan}, Status.BAD_FPS, "nan"),
+    "two fps": (
+        {"mocap_frame_rate": 60},
+        Status.BAD_FPS,
+        "mocap_framerate of 30 and mocap_frame_rate of 60; one was wanted, or --fps",
+    ),
     "fps text": ({"mocap_framerate": "30"}, Status.BAD_SHAPE, "mocap_framerate holds '<U2'"),
     "two rates": ({"mocap_framerate": np.ones(2)}, Status.BAD_SHAPE, "mocap_framerate is (2,)"),
     "rate of truths": ({"mocap_framerate": True}, Status.BAD_SHAPE, "mocap_framerate is () bool"),

@@ -12,7 +12,7 @@ from phymotion_jax.world import UpAxis
 
 FPS_NAMES = ("mocap_framerate", "mocap_frame_rate", "fps")
 """Spellings of the frame rate: AMASS's SMPL-H releases, its SMPL-X releases, and everybody else."""
-_MASS_NAMES = ("mass_kg",)
+_MASS_NAME = "mass_kg"
 
 _POSES_WIDTHS = (66, 72, 156, 165)
 """Columns of `poses`: body, SMPL, SMPL-H, SMPL-X. All begin with the pelvis and 21 body joints."""
@@ -66,7 +66,7 @@ _GVHMR = _Spelling(  # MotionResult.save_npz of gvhmr 1.6
     source="gvhmr",
 )
 
-KNOWN_NAMES = {"poses", *_SMPLX.names, *_GVHMR.names, *FPS_NAMES, *_MASS_NAMES}
+KNOWN_NAMES = {"poses", *_SMPLX.names, *_GVHMR.names, *FPS_NAMES, _MASS_NAME}
 """All that is ever looked at."""
 
 
@@ -91,8 +91,8 @@ def read_arrays(file: Arrays, *, kind: str, need_fps: bool, need_mass: bool) -> 
         global_orient=global_orient,
         body_pose=body_pose,
         betas=None if betas is None else one_body(spelling.betas, betas, len(transl)),
-        fps=_number(file, FPS_NAMES) if need_fps else None,
-        mass_kg=_number(file, _MASS_NAMES) if need_mass else None,
+        fps=_frame_rate(file) if need_fps else None,
+        mass_kg=_number(file, _MASS_NAME) if need_mass else None,
         up=spelling.up,
         source=f"{spelling.source}-{kind}",
     )
@@ -103,10 +103,19 @@ def _first(file: Arrays, names: Sequence[str]) -> str | None:
     return next((name for name in names if name in file.names), None)
 
 
-def _number(file: Arrays, names: Sequence[str]) -> float | None:
-    """The one number under the first of `names` that is there."""
-    name = _first(file, names)
-    if name is None:
+def _frame_rate(file: Arrays) -> float | None:
+    """The one that all names which are there give, but for the digits of single precision."""
+    found = [(name, _number(file, name)) for name in FPS_NAMES if name in file.names]
+    rates = [rate for _, rate in found]
+    if found and not np.allclose(rates, rates[0], rtol=1e-6, atol=0.0, equal_nan=True):
+        told = " and ".join(f"{name} of {rate:g}" for name, rate in found)
+        raise MotionError(Status.BAD_FPS, f"{told}; one was wanted, or --fps (in Python fps=)")
+    return rates[0] if found else None
+
+
+def _number(file: Arrays, name: str) -> float | None:
+    """The one number of that name; None where it is not there."""
+    if name not in file.names:
         return None
     value = file.array(name)
     if value.size != 1 or value.dtype.kind not in "fiu":
