@@ -90,7 +90,7 @@ def _parse(argv: Sequence[str]) -> Command:
                 "Also: --version. Each command has its own --help. "
                 f"Exit codes: {DONE} all scored, {SOME_FAILED} some clips could not be, "
                 f"{BAD_INPUT} a command that cannot be done, {FAULT} a fault of the program, "
-                f"{INTERRUPTED} interrupted.",
+                f"{INTERRUPTED} interrupted, {BROKEN_PIPE} nobody reads its output any longer.",
                 args=argv,
             )
     except SystemExit as end:

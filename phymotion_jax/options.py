@@ -88,8 +88,12 @@ class Score(Options):
     four, where there are fewer than 1000 files, fewer than three processes, or rows of Parquet."""
 
     def check(self) -> None:
-        """The same, and what a folder of parts needs."""
+        """The same, where clips come from and go to, and what a folder of parts needs."""
         super().check()
+        if self.output == "":
+            raise UsageError("-o is empty: a file or a folder was wanted")
+        if Path("-") in self.paths and not os.path.exists("-"):
+            raise UsageError("standard input (-) is not read; files or folders were wanted")
         _require_positive("--frames-per-batch", self.frames_per_batch)
         _require_positive("--clips-per-part", self.clips_per_part)
         _require_positive("--workers", self.workers)

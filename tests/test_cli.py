@@ -91,7 +91,9 @@ sys.exit(f"imported {sorted(heavy)}" if heavy else 0)
     assert done.returncode == 0, done.stderr
     assert "score" in done.stdout
     assert "--frames-per-batch" in done.stdout
-    assert "70 a fault of the program" in " ".join(done.stdout.replace("│", "").split())
+    said = " ".join(done.stdout.replace("│", "").split())
+    assert "70 a fault of the program" in said
+    assert "141 nobody reads its output any longer" in said
 
 
 @pytest.mark.parametrize("name", phymotion_jax.__all__)
@@ -270,6 +272,8 @@ def test_frames_per_batch_arrives(scorers, clips, capsys):
         (["score", "CLIPS", "--self-penetration", "skin"], "invalid choice 'skin' for"),
         (["score", "CLIPS", "--devices", "0"], "--devices is 0; a number above 0 was wanted"),
         (["score", "CLIPS", "--devices", "999"], "--devices 999: JAX finds "),
+        (["score", "CLIPS", "-o", ""], "-o is empty: a file or a folder was wanted"),
+        (["score", "-"], "standard input is not read"),
         (["score", "EMPTY"], "no motion files in "),
         (["score", "gone.npz"], "there is no gone.npz"),
         (["explain", "gone.npz"], "gone.npz: there is no such file"),
