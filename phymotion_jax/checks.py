@@ -187,13 +187,29 @@ def require_bounded(field: str, array: np.ndarray, limit: float, unit: str) -> N
 
 
 def require_metres(root_pos: np.ndarray, fps: float) -> None:
-    """Refuse a pelvis whose height or speed says millimetres or centimetres."""
+    """Refuse a pelvis whose height or speed says millimetres or centimetres, or that jumps."""
     height = float(np.mean(np.abs(root_pos[:, 2])))
-    speed = float(np.mean(np.linalg.norm(np.diff(root_pos, axis=0), axis=1))) * fps
-    if height > MAX_HEIGHT_M or speed > MAX_MEAN_SPEED_M_S:
+    steps = np.linalg.norm(np.diff(root_pos, axis=0), axis=1)
+    speed = float(np.mean(steps)) * fps
+    if height <= MAX_HEIGHT_M and speed <= MAX_MEAN_SPEED_M_S:
+        return
+    _require_no_jump(steps, fps)
+    raise MotionError(
+        Status.BAD_UNITS,
+        f"the pelvis is {height:.3g} m high and moves at {speed:.3g} m/s on average, at "
+        f"{fps:g} frames a second; metres were wanted, these look like millimetres or "
+        "centimetres",
+    )
+
+
+def _require_no_jump(steps: np.ndarray, fps: float) -> None:
+    """Refuse one step that is most of the way, where the others are slow enough for metres."""
+    frame = int(np.argmax(steps))
+    others = float(np.mean(np.delete(steps, frame))) * fps
+    if 2.0 * steps[frame] > np.sum(steps) and others <= MAX_MEAN_SPEED_M_S:
         raise MotionError(
             Status.BAD_UNITS,
-            f"the pelvis is {height:.3g} m high and moves at {speed:.3g} m/s on average, at "
-            f"{fps:g} frames a second; metres were wanted, these look like millimetres or "
-            "centimetres",
+            f"the pelvis jumps {steps[frame]:.3g} m between frames {frame} and {frame + 1}; at "
+            f"most {MAX_MEAN_SPEED_M_S:g} m/s on average and {MAX_HEIGHT_M:g} m of height were "
+            "wanted",
         )

@@ -134,6 +134,21 @@ REFUSED = {  # change of a good clip, status, what the message must contain
         Status.BAD_UNITS,
         ["120 m/s", "metres were wanted"],
     ),
+    "a jump": (
+        {"transl": 100.0 * (np.arange(T) > 9)[:, None] * [1.0, 0.0, 0.0]},
+        Status.BAD_UNITS,
+        ["jumps 100 m between frames 9 and 10"],
+    ),
+    "a jump upwards": (
+        {"transl": 60.0 * (np.arange(T) > 9)[:, None] * [0.0, 0.0, 1.0]},
+        Status.BAD_UNITS,
+        ["jumps 60 m between frames 9 and 10"],
+    ),
+    "three frames in millimetres": (
+        {**long(3), "transl": np.array([[0.0, 0, 0], [30.0, 0, 0], [61.0, 0, 0]])},
+        Status.BAD_UNITS,
+        ["look like millimetres"],
+    ),
     "huge betas": (
         {"betas": np.full(10, 300.0)},
         Status.BAD_UNITS,
