@@ -292,7 +292,10 @@ class MotionBatch:
           MotionError: an array has the wrong shape, or no frames to score.
           ValueError: `substeps` is not 1 to 4, or not given beside a traced `fps`.
         """
-        _require_shapes(transl, poses, betas, lengths, static_conf)
+        _require_arrays(transl=transl, poses=poses, betas=betas, static_conf=static_conf)
+        _require_shapes(transl, poses, betas, static_conf)
+        _require_one_a_clip(transl.shape[0], lengths=lengths)
+        _require_one_a_clip(transl.shape[0], one_for_all=True, fps=fps, mass_kg=mass_kg)
         clips, frames = transl.shape[:2]
         # Before any arithmetic: half precision would lose millimetres and a hundredth of a radian,
         # and the square of a small rotation.
@@ -346,12 +349,16 @@ def _kind_of(*arrays: Array) -> Any:
     return jax.dtypes.canonicalize_dtype(jnp.float64 if double else jnp.float32)
 
 
+def _require_arrays(**fields: Any) -> None:
+    """Refuse lists, which are not arrays of any shape yet."""
+    for field, value in fields.items():
+        if value is not None and not hasattr(value, "shape"):
+            kind = type(value).__name__
+            raise MotionError(Status.BAD_SHAPE, f"{field} is a {kind}, an array was wanted")
+
+
 def _require_shapes(
-    transl: Array,
-    poses: Array,
-    betas: Array | None,
-    lengths: Array | None,
-    static_conf: Array | None,
+    transl: Array, poses: Array, betas: Array | None, static_conf: Array | None
 ) -> None:
     """Refuse arrays that do not go together, each by its name."""
     if transl.ndim != 3 or transl.shape[2] != 3:
@@ -367,11 +374,18 @@ def _require_shapes(
         betas.ndim != 2 or betas.shape[0] != clips or betas.shape[1] < N_BETAS
     ):
         raise _wrong_shape("betas", betas, f"({clips}, {N_BETAS} or more)")
-    if lengths is not None and np.shape(lengths) != (clips,):
-        raise _wrong_shape("lengths", lengths, f"({clips},)")
     static = (clips, frames, len(STATIC_JOINTS))
     if static_conf is not None and static_conf.shape != static:
         raise _wrong_shape("static_conf", static_conf, str(static))
+
+
+def _require_one_a_clip(clips: int, *, one_for_all: bool = False, **fields: Any) -> None:
+    """Refuse another number of numbers, each by its name."""
+    wanted = f"({clips},) or one number" if one_for_all else f"({clips},)"
+    for field, value in fields.items():
+        shape = (clips,) if value is None else np.shape(value)
+        if shape != (clips,) and not (one_for_all and shape == ()):
+            raise _wrong_shape(field, value, wanted)
 
 
 def _wrong_shape(field: str, array: Any, wanted: str) -> MotionError:

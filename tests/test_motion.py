@@ -523,15 +523,27 @@ WRONG = {
     "few betas": ({"betas": (B, 5)}, "betas is (3, 5), (3, 10 or more) was wanted"),
     "a column of lengths": ({"lengths": (B, 1)}, "lengths is (3, 1), (3,) was wanted"),
     "one length": ({"lengths": ()}, "lengths is (), (3,) was wanted"),
+    "rates of other clips": ({"fps": (2,)}, "fps is (2,), (3,) or one number was wanted"),
+    "a column of rates": ({"fps": (B, 1)}, "fps is (3, 1), (3,) or one number was wanted"),
+    "masses of others": ({"mass_kg": (B, B)}, "mass_kg is (3, 3), (3,) or one number was wanted"),
 }
 
 
 @pytest.mark.parametrize("shapes, message", WRONG.values(), ids=WRONG.keys())
 def test_arrays_of_wrong_shape_are_refused(shapes, message):
-    good = {"transl": (B, T, 3), "poses": (B, T, J, 3), "betas": (B, 10)}
+    good = {"transl": (B, T, 3), "poses": (B, T, J, 3), "betas": (B, 10), "fps": (B,)}
     data: dict[str, Any] = {name: jnp.zeros(shape) for name, shape in (good | shapes).items()}
     with pytest.raises(MotionError, match=re.escape(message)) as caught:
-        MotionBatch.from_arrays(**data, fps=30.0)
+        MotionBatch.from_arrays(**data)
+    assert caught.value.status == Status.BAD_SHAPE
+
+
+@pytest.mark.parametrize("field", ["transl", "poses", "betas", "static_conf"])
+def test_lists_are_refused(field):
+    good = {"transl": (B, T, 3), "poses": (B, T, J, 3)}
+    data: dict[str, Any] = {name: np.zeros(shape) for name, shape in good.items()}
+    with pytest.raises(MotionError, match=f"{field} is a list, an array was wanted") as caught:
+        MotionBatch.from_arrays(**data | {field: [[0.0]]}, fps=30.0)
     assert caught.value.status == Status.BAD_SHAPE
 
 
