@@ -33,7 +33,7 @@ from phymotion_jax.presets import (
 )
 from phymotion_jax.reference.measure import measure_reference
 from phymotion_jax.report import Report
-from phymotion_jax.sharding import by_clip, clip_mesh, in_pieces, over_devices
+from phymotion_jax.sharding import by_clip, clip_mesh, in_pieces, over_devices, require_one_or_all
 from phymotion_jax.state import near_origin, rest_padding
 from phymotion_jax.status import batch_status, mask_out
 
@@ -83,8 +83,8 @@ def score(
 
     Raises:
       MotionError: for a floor of given height that is to be levelled as well.
-      ModelError: for a humanoid that is not SMPL's tree with soles; for any at all with
-        `reference`, which has its own.
+      ModelError: for a humanoid that is not SMPL's tree with soles, or of which only some fields
+        are one a clip; for any at all with `reference`, which has its own.
       UnknownNameError: for a preset, backend or level of self-penetration that does not exist, or
         a preset without a smooth form where that is asked for.
     """
@@ -117,6 +117,8 @@ def _in_one_form(
     skin: Skin | None,
 ) -> tuple[MotionBatch, Humanoid | None, Float[Array, " B"] | None, Skin | None]:
     """Arguments of `_score`, so that every way of calling runs the same compiled program."""
+    if humanoid is not None:
+        require_one_or_all(humanoid)
     if floor is not None:
         floor = jnp.broadcast_to(jnp.asarray(floor, batch.root_pos.dtype), batch.fps.shape)
     if not isinstance(preset, PhysicalPreset):  # the others score the frames given

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.errors import ModelError
 from phymotion_jax.motion import MotionBatch
 from phymotion_jax.report import Report
 
@@ -92,11 +93,11 @@ def _pieces(
         yield jax.tree.map(part, batch), body
 
 
-_BODY_FIELDS = (
-    *("offset", "mass", "com", "inertia", "contact_point"),
-    *("capsule_ends", "capsule_radius", "hull_point"),
-)
-"""Of a humanoid, those that a batch of bodies has one a clip of."""
+_BODY_FIELDS = {
+    **{"offset": 2, "mass": 1, "com": 2, "inertia": 3, "contact_point": 2},
+    **{"capsule_ends": 2, "capsule_radius": 1, "hull_point": 2},
+}
+"""Of a humanoid, those that a batch of bodies has one a clip of; and their axes without that."""
 
 
 def by_clip(humanoid: Humanoid | None) -> dict[str, Any]:
@@ -104,3 +105,19 @@ def by_clip(humanoid: Humanoid | None) -> dict[str, Any]:
     if humanoid is None or humanoid.mass.ndim == 1:
         return {}
     return {name: getattr(humanoid, name) for name in _BODY_FIELDS}
+
+
+def require_one_or_all(humanoid: Humanoid) -> None:
+    """Refuse a body of which some fields are one for all clips and others one a clip.
+
+    Raises:
+      ModelError: names two of them.
+    """
+    shapes = {name: np.shape(getattr(humanoid, name)) for name in _BODY_FIELDS}
+    clips = {name: shape[: -_BODY_FIELDS[name]] for name, shape in shapes.items()}
+    other = next((name for name in clips if clips[name] != clips["mass"]), None)
+    if other:
+        raise ModelError(
+            f"the humanoid's mass is {shapes['mass']} and its {other} {shapes[other]}; one for all "
+            "clips or one a clip was wanted of both, as Humanoid.from_betas makes them"
+        )

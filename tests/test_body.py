@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from phymotion_jax.body.skeleton import BODY_NAMES, FEET, N_BETAS, N_BODIES, body_index
 from phymotion_jax.body.template import default_template
+from phymotion_jax.sharding import by_clip
 
 JOINT_ATOL = 1e-5  # metres: SMPL-X's joints are linear in the betas
 HULL_ATOL = {1.0: 0.001, 2.0: 0.003}
@@ -143,3 +144,13 @@ def test_a_batch_is_its_bodies_one_by_one(rng):
         one = build(jnp.asarray(betas[k], jnp.float32), jnp.asarray(mass_kg[k], jnp.float32))
         for name, want in vars(batch).items():
             np.testing.assert_allclose(getattr(one, name), want[k], atol=FLOAT32, rtol=FLOAT32)
+
+
+def test_masses_of_one_shape():
+    """Every field that may be one a body is, as where each has betas of its own."""
+    mass_kg = jnp.array([60.0, 80.0])
+    for betas in (None, jnp.zeros(N_BETAS)):
+        got, want = build(betas, mass_kg), build(jnp.zeros((2, N_BETAS)), mass_kg)
+        for name, value in by_clip(want).items():
+            assert getattr(got, name).shape == value.shape, name
+            np.testing.assert_allclose(getattr(got, name), value, atol=FLOAT32, rtol=FLOAT32)

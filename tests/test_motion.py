@@ -542,8 +542,9 @@ def test_arrays_of_wrong_shape_are_refused(shapes, message):
 def test_lists_are_refused(field):
     good = {"transl": (B, T, 3), "poses": (B, T, J, 3)}
     data: dict[str, Any] = {name: np.zeros(shape) for name, shape in good.items()}
+    data[field] = [[0.0]]
     with pytest.raises(MotionError, match=f"{field} is a list, an array was wanted") as caught:
-        MotionBatch.from_arrays(**data | {field: [[0.0]]}, fps=30.0)
+        MotionBatch.from_arrays(**data, fps=30.0)
     assert caught.value.status == Status.BAD_SHAPE
 
 

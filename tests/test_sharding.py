@@ -11,6 +11,7 @@ import pytest
 from motions import batch_of, clip, smooth
 
 from phymotion_jax.body.humanoid import Humanoid
+from phymotion_jax.errors import ModelError
 from phymotion_jax.scorer import Scorer
 
 ATOL = 1e-5  # the same float32 arithmetic in another shape
@@ -75,6 +76,14 @@ def test_lowered_program_is_the_call(whole):
     scorer, (batch, bodies) = Scorer("paper"), four()
     compiled = scorer.lower(batch, bodies).compile()
     assert_same(rows_of(compiled(*scorer.arguments(batch, bodies)).on_host()), whole)
+
+
+@pytest.mark.parametrize("scorer", [Scorer("paper"), Scorer("paper", clips_at_once=3)])
+def test_a_mass_a_clip_alone_is_refused(scorer):
+    batch, bodies = jax.device_get(four())
+    one = Humanoid.from_betas()
+    with pytest.raises(ModelError, match=r"mass is \(\d, 24\) and its offset \(\d+, 3\); one for"):
+        scorer(batch, one.replace(mass=bodies.mass))
 
 
 def test_devices_that_do_not_serve():

@@ -145,11 +145,12 @@ class Humanoid:
 
         Args:
           betas: shape coefficients, any leading axes; the first ten count. None is the mean body.
-          mass_kg: whole-body mass. Where it is None or NaN, it is stature squared times the body
+          mass_kg: whole-body mass; one for all bodies, or one each, also where betas are of one
+            body. Where it is None or NaN, it is stature squared times the body
             mass index of de Leva's subjects (22.3 kg/m²): betas tell a stature, but the default
             body has no surface to tell a weight from.
         """
-        template, betas = default_template(), ten_betas(betas)
+        template, betas = default_template(), ten_betas(betas, mass_kg)
         shape = _shaped(template, betas)
         joints = shape.joints
         landmark = shape.landmark + joints[..., template.landmark.link, :]
@@ -223,8 +224,10 @@ class Humanoid:
         )
 
 
-def ten_betas(betas: Float[Array, "*B K"] | None) -> Float[Array, "*B 10"]:
-    """The shape coefficients that count; those of the mean body for None.
+def ten_betas(
+    betas: Float[Array, "*B K"] | None, mass_kg: Float[Array, " *B"] | float | None
+) -> Float[Array, "*B 10"]:
+    """The shape coefficients that count, a row a mass; those of the mean body for None.
 
     Raises:
       ModelError: if there are fewer than ten.
@@ -232,7 +235,8 @@ def ten_betas(betas: Float[Array, "*B K"] | None) -> Float[Array, "*B 10"]:
     betas = jnp.zeros(N_BETAS) if betas is None else jnp.asarray(betas)[..., :N_BETAS]
     if betas.shape[-1:] != (N_BETAS,):
         raise ModelError(f"betas are {betas.shape}; {N_BETAS} or more a body were wanted")
-    return betas
+    bodies = jnp.broadcast_shapes(betas.shape[:-1], () if mass_kg is None else jnp.shape(mass_kg))
+    return jnp.broadcast_to(betas, (*bodies, N_BETAS))
 
 
 class _Shape(NamedTuple):

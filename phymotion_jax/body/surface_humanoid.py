@@ -37,7 +37,7 @@ def humanoid_from_surface(
     Raises:
       ModelError: if the surface is not the closed skin of one body.
     """
-    betas, fixed = ten_betas(betas), _fixed_parts(_Frozen.of(model))
+    betas, fixed = ten_betas(betas, mass_kg), _fixed_parts(_Frozen.of(model))
     shaped = model.shaped(betas.reshape(-1, betas.shape[-1]))
     vertex, joint = (
         jnp.stack([c[..., 0].T for c in of], axis=-1).reshape(*betas.shape[:-1], -1, 3)
