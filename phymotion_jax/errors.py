@@ -31,6 +31,8 @@ class Status(IntEnum):
     """The file holds pickled code; it was not executed."""
     MISSING = 12
     """There is no such file."""
+    GAP = 13
+    """A mask with padding before or between real frames."""
 
     @property
     def label(self) -> str:

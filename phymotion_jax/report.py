@@ -114,6 +114,7 @@ class Report:
 
 _REASONS = {
     Status.EMPTY: "no frames",
+    Status.GAP: "padding before or between real frames; they have to come first",
     Status.TOO_SHORT: "too few frames for an acceleration",
     Status.BAD_FPS: "the frame rate is not one of {:g} to {:g} a second".format(*FPS_RANGE),
     Status.NOT_FINITE: "NaN or infinity on a real frame",

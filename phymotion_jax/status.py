@@ -33,6 +33,7 @@ def batch_status(batch: MotionBatch, floor: Float[Array, " B"] | None = None) ->
     unit = jnp.abs(jnp.sqrt(jnp.sum(batch.joint_quat**2, axis=-1)) - 1.0) < UNIT_NORM_SLACK
     checks = (
         (frames > 0, Status.EMPTY),
+        (jnp.all(batch.mask[:, :-1] | ~batch.mask[:, 1:], axis=1), Status.GAP),
         (frames >= MIN_FRAMES, Status.TOO_SHORT),
         ((batch.fps >= FPS_RANGE[0]) & (batch.fps <= FPS_RANGE[1]), Status.BAD_FPS),
         (finite, Status.NOT_FINITE),

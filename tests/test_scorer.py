@@ -308,6 +308,7 @@ def test_worst_frame_is_where_it_happened():
 
 BAD = {
     Status.EMPTY: lambda b: b.replace(mask=b.mask.at[1].set(False)),
+    Status.GAP: lambda b: b.replace(mask=b.mask.at[1, 20].set(False)),
     Status.TOO_SHORT: lambda b: b.replace(mask=b.mask.at[1, 2:].set(False)),
     Status.BAD_FPS: lambda b: b.replace(fps=b.fps.at[1].set(-30.0)),
     Status.NOT_FINITE: lambda b: b.replace(root_pos=b.root_pos.at[1, 5, 0].set(jnp.nan)),
@@ -315,6 +316,7 @@ BAD = {
     Status.BAD_UNITS: lambda b: b.replace(root_pos=b.root_pos.at[1].mul(1000.0)),
 }
 ABSURD = {
+    "late": (Status.GAP, lambda b: b.replace(mask=b.mask.at[1, 0].set(False))),
     "far away": (Status.BAD_UNITS, lambda b: b.replace(root_pos=b.root_pos.at[1, 9, 0].set(1e20))),
     "level in mm": (
         Status.BAD_UNITS,
