@@ -63,7 +63,8 @@ class UnknownNameError(PhyMotionError, KeyError):
 
     def __init__(self, kind: str, name: str, known: tuple[str, ...]):
         """Say what was asked for and what there is."""
-        super().__init__(f"no {kind} {name!r}; there are {', '.join(known)}")
+        shown = map(repr, known) if any("," in each for each in known) else known
+        super().__init__(f"no {kind} {name!r}; there are {', '.join(shown)}")
 
     def __str__(self) -> str:
         """The message as a sentence: KeyError would print it in quotes."""

@@ -206,7 +206,7 @@ def test_other_files_are_refused(tmp_path, capsys, content, said):
 @pytest.mark.parametrize(
     "argv, said",
     [
-        (["--cases", "phisical"], "no case 'phisical'; there are physical, "),
+        (["--cases", "phisical"], "no case 'phisical'; there are 'physical', "),
         (["--devices", "3", "--clips", "64"], "--clips 64 cannot be spread evenly"),
         (["--devices", "64"], "--devices 64: JAX finds "),
         (["--runs", "1"], "--runs is 1; 2 or more"),
