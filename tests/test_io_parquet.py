@@ -12,8 +12,8 @@ from phymotion_jax.from_options import files_of
 from phymotion_jax.io import find_motion_files, load_motion, parquet
 
 KEYS = ["walks/a", "b", "b", None, "/etc/../c"]
-NAMES = ["walks/a", "00000001", "00000002", "00000003", "c"]
-"""As rows are found: keys as paths below the file, numbers where they are not of one row alone."""
+NAMES = ["walks/a", "00000001/b", "00000002/b", "00000003", "c"]
+"""As rows are found: keys as paths below the file, with numbers where they are not of one row."""
 
 
 @pytest.fixture
@@ -54,6 +54,26 @@ def test_rows_are_clips(shard, clips, tmp_path):
         got = load_motion(path)
         assert_same(got, load_motion(file))
         assert (got.name, got.source) == (path.stem, "smplx-parquet")
+
+
+def test_a_key_of_several_rows_names_none(shard):
+    error = refused(shard / "b")
+    assert error.status == Status.MISSING
+    assert error.reason == "several rows are called so: 00000001/b, 00000002/b"
+    assert refused(shard / "d").reason == "there is no such row in the Parquet file"
+
+
+@pytest.mark.parametrize(
+    ("keys", "names"),
+    [
+        (["00000001", "00000000"], ["00000001", "00000000"]),
+        (["00000001", None], ["00000000/00000001", "00000001"]),
+        ([7, 7], ["00000000/7", "00000001/7"]),
+    ],
+)
+def test_keys_that_are_numbers(tmp_path, keys, names):
+    shard = write(tmp_path / "a.parquet", {"npz": [b"", b""], "key": keys})
+    assert find_motion_files(shard) == [shard / name for name in names]
 
 
 def test_a_row_may_be_named(shard):

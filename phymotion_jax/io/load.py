@@ -46,7 +46,8 @@ def load_motion(
 
     Args:
       path: the file; or a member of a tar file, as ``shard.tar/name``; or a row of a Parquet file,
-        as ``shard.parquet/key``, or with the row's number in eight digits where it has no key.
+        as ``shard.parquet/key``, or with the row's number in eight digits where it has no key, and
+        with both, ``shard.parquet/00000003/key``, where several have it.
       fps: frames a second, instead of what the file says.
       up: the file's vertical axis, instead of what its kind has.
       mass_kg: whole-body mass, instead of what the file says.

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.io.arrays import KNOWN_NAMES
 from phymotion_jax.io.raw import listed
-from phymotion_jax.io.shards import name_in_shard, version_of
+from phymotion_jax.io.shards import each_its_own, name_in_shard, several_called, version_of
 
 KEY_NAMES = ("__key__", "key", "name", "id")
 """Columns that may call a row by a name; the first one there counts."""
@@ -58,7 +58,8 @@ def holds_motion(path: Path) -> bool:
 
 
 def parquet_rows(path: Path) -> list[str]:
-    """What its rows are called, in order: by their keys; by a number where a key is not unique.
+    """What its rows are called, in order: by their keys; by a number where there is none, and by
+    both, ``00000003/key``, where several have it.
 
     Raises:
       MotionError: where it is damaged, or its rows are no clips.
@@ -83,7 +84,9 @@ def read_from_parquet(path: Path, key: str) -> ParquetRow | bytes:
     version = version_of(path)
     index = _index(path, *version)
     if key not in index.rows:
-        raise MotionError(Status.MISSING, "there is no such row in the Parquet file")
+        several = several_called(key, index.rows)
+        told = f"several rows are called so: {listed(several)}" if several else ""
+        raise MotionError(Status.MISSING, told or "there is no such row in the Parquet file")
     group = int(np.searchsorted(index.starts, index.rows[key], side="right")) - 1
     with _one_at_a_time:  # the others find the group there
         table = _row_group(path, *version, group)
@@ -161,18 +164,11 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 def _names(file: pq.ParquetFile, n_rows: int) -> list[str]:
     """A name for each row, each its own."""
-    numbers = [f"{row:08d}" for row in range(n_rows)]
     column = next((name for name in KEY_NAMES if name in file.schema_arrow.names), None)
     if column is None:
-        return numbers
+        return each_its_own([""] * n_rows)
     values = file.read([column])[column].to_pylist()
-    keys = [name_in_shard("" if x is None else str(x)) for x in values]
-    times = Counter(keys)
-    taken = {"", "."} | set(numbers)
-    return [
-        key if times[key] == 1 and key not in taken else number
-        for key, number in zip(keys, numbers, strict=True)
-    ]
+    return each_its_own([name_in_shard("" if x is None else str(x)) for x in values])
 
 
 @lru_cache(maxsize=2)

@@ -1,6 +1,8 @@
 """Files of many clips, tar and Parquet: a clip is called by a path that leads into the file."""
 
 import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from phymotion_jax.errors import MotionError, Status
@@ -37,6 +39,20 @@ def name_in_shard(name: str) -> str:
     """A member's name, or a row's key, as the rest of a path. Nothing is ever unpacked, so that
     ``..`` in it leads nowhere and may stay."""
     return os.path.normpath(name.replace("\0", "")).lstrip("/")
+
+
+def each_its_own(names: Sequence[str]) -> list[str]:
+    """Names of all members, or rows, in order. Those that several bear, or none, have their numbers
+    for folders: ``00000003/name``, or ``00000003``."""
+    times, named = Counter(names), [name not in ("", ".") for name in names]
+    numbered = [f"{k:08d}/{name}" if named[k] else f"{k:08d}" for k, name in enumerate(names)]
+    own = [n if named[k] and times[n] == 1 else numbered[k] for k, n in enumerate(names)]
+    return own if len(set(own)) == len(own) else numbered
+
+
+def several_called(name: str, names: Iterable[str]) -> list[str]:
+    """Which of them are numbered because several are called so."""
+    return [each for each in names if each.partition("/")[2] == name]
 
 
 def version_of(path: Path) -> tuple[int, int]:

@@ -2,14 +2,20 @@
 
 import io
 import tarfile
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.io.raw import listed
-from phymotion_jax.io.shards import cannot_be_opened, compression_of, name_in_shard, version_of
+from phymotion_jax.io.shards import (
+    cannot_be_opened,
+    compression_of,
+    each_its_own,
+    name_in_shard,
+    several_called,
+    version_of,
+)
 
 MAX_FILE_BYTES = 512 * 2**20
 """Of a motion file, which is held whole: beside the clip, whose arrays `archive.MAX_MEMBER_BYTES`
@@ -58,8 +64,7 @@ def read_from_tar(path: Path, name: str) -> bytes:
 def _missing(name: str, places: dict[str, _Place], damage: str) -> MotionError:
     if damage:
         return MotionError(Status.UNREADABLE, damage)
-    several = [each for each in places if each.partition("/")[2] == name]
-    if several:
+    if several := several_called(name, places):
         return MotionError(Status.MISSING, f"several members are called so: {listed(several)}")
     return MotionError(Status.MISSING, "there is no such member in the tar file")
 
@@ -96,7 +101,7 @@ def _index(path: Path, size: int, changed: int) -> tuple[dict[str, _Place], str]
         damage = f"a damaged tar file ({' '.join(ascii(str(error))[1:-1].split())[:100]})"
     except OSError as error:
         damage = cannot_be_opened(error)
-    return dict(zip(_each_its_own(names), places, strict=True)), damage
+    return dict(zip(each_its_own(names), places, strict=True)), damage
 
 
 class _Headers(io.FileIO):
@@ -138,9 +143,3 @@ def _place_of(member: tarfile.TarInfo) -> _Place:
     if not member.isreg():
         return "it is a link or a device, a motion file was wanted"
     return member.offset_data, member.size
-
-
-def _each_its_own(names: Sequence[str]) -> list[str]:
-    times, numbered = Counter(names), [f"{k:08d}/{name}" for k, name in enumerate(names)]
-    own = [n if times[n] == 1 else k for n, k in zip(names, numbered, strict=True)]
-    return own if len(set(own)) == len(own) else numbered
