@@ -206,8 +206,8 @@ def _floats(values) -> list[float | None]:
 
 
 def _utf8(text: str) -> str:
-    """The same text without the lone surrogates of file names that are not UTF-8."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """The same text; bytes of file names that are not UTF-8 stand in it as \\xff."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class _Sink(Protocol):

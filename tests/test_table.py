@@ -282,8 +282,10 @@ def test_folder_of_that_name(tmp_path):
 @pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
 def test_file_name_that_is_not_utf8(tmp_path, ending):
     path = tmp_path / f"scores.{ending}"
-    write(path, [table.empty_row("clip\udcff.npz", Status.MISSING, None)])
-    assert read(path).to_pylist()[0]["path"] == "clip\ufffd.npz"
+    write(path, [table.empty_row(f"{c}.npz", Status.MISSING, c) for c in ("\udcff", "\udcfe")])
+    rows = read(path).to_pylist()
+    assert [row["path"] for row in rows] == [r"\xff.npz", r"\xfe.npz"]
+    assert [row["reason"] for row in rows] == [r"\xff", r"\xfe"]
 
 
 def test_tally(rows):
