@@ -93,13 +93,7 @@ def print_summary(tally: Tally, clock: Clock, output: str | None, preset: Preset
     if few:
         _print_clips(tally.first, preset)
     lines = [f"scored {tally.n_scored} of {tally.n_rows} clips{_when(tally, clock)}"]
-    for status, count in tally.failures.most_common():
-        row = tally.examples[status]
-        lines.append(f"  {count} not scored, {status}: {row['reason']} ({row['path']})")
-    shown = tally.failed if len(tally.failed) > len(tally.failures) else []
-    lines += [f"    {row['path']}: {row['status']}" for row in shown]
-    if tally.failures.total() > len(tally.failed):
-        lines.append(f"    and {tally.failures.total() - len(tally.failed)} more: see the table")
+    lines += _failure_lines(tally)
     if clock.clips:
         spent = (f"{what} {clock.spent(what):.1f} s" for what in ("decode", "score", "write"))
         lines.append(f"  {', '.join(spent)}, at the same time; device busy {clock.busy():.0%}")
@@ -111,6 +105,26 @@ def print_summary(tally: Tally, clock: Clock, output: str | None, preset: Preset
     elif not output and not few:
         lines.append("no table was written; ask for one with -o scores.parquet")
     print("\n".join(lines), file=sys.stderr)
+
+
+def print_failures(tally: Tally) -> None:
+    """Why clips could not be scored, where the time was spent elsewhere."""
+    for line in _failure_lines(tally):
+        print(line, file=sys.stderr)
+
+
+def _failure_lines(tally: Tally) -> list[str]:
+    """How many could not be scored, and why; then which, up to a number of them."""
+    lines = []
+    for status, count in tally.failures.most_common():
+        row = tally.examples[status]
+        why = "for instance " * (status in tally.of_many_reasons) + str(row["reason"])
+        lines.append(f"  {count} not scored, {status}: {why} ({row['path']})")
+    shown = tally.failed if len(tally.failed) > len(tally.failures) else []
+    lines += [f"    {row['path']}: {row['status']}" for row in shown]
+    if tally.failures.total() > len(tally.failed):
+        lines.append(f"    and {tally.failures.total() - len(tally.failed)} more: see the table")
+    return lines
 
 
 def _when(tally: Tally, clock: Clock) -> str:

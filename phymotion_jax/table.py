@@ -147,6 +147,7 @@ class Tally:
         self.scores = {name: array("d") for name in ("reward", *AXIS_NAMES)}
         self.failures: Counter[str] = Counter()
         self.examples: dict[str, Row] = {}
+        self.of_many_reasons: set[str] = set()
         self.failed: list[Row] = []
         self._n_first = n_first
 
@@ -163,7 +164,9 @@ class Tally:
         status = str(row["status"])
         if status != Status.OK.label:
             self.failures[status] += 1
-            self.examples.setdefault(status, row)
+            first = self.examples.setdefault(status, row)
+            if row["reason"] != first["reason"]:
+                self.of_many_reasons.add(status)
             if len(self.failed) < self._n_first:
                 self.failed.append(row)
         for name, values in self.scores.items():

@@ -15,6 +15,7 @@ from rich.console import Console
 import phymotion_jax
 from phymotion_jax import cli
 from phymotion_jax.cli import main
+from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.options import BAD_INPUT, BROKEN_PIPE, DONE, FAULT, INTERRUPTED, SOME_FAILED
 
 
@@ -164,6 +165,19 @@ def test_some_clips_fail(scorers, clips, tmp_path, capsys):
     assert "scored 3 of 7 clips" in err
     assert f"2 not scored, unreadable: not a motion file ({clips / 'bad0.npz'})" in err
     assert "1 not scored, not_finite: NaN or infinity on a real frame" in err
+
+
+def test_one_of_several_reasons_is_an_instance(scorers, clips, capsys, monkeypatch):
+    def load(path, **options):
+        if path.stem == "clip2":
+            return load_clip(path, **options)
+        raise MotionError(Status.UNREADABLE, f"{path.stem} is damaged")
+
+    monkeypatch.setattr(sys.modules["phymotion_jax.io"], "load_motion", load)
+    code, _, err = command(capsys, "score", clips)
+    assert code == SOME_FAILED
+    told = f"2 not scored, unreadable: for instance clip0 is damaged ({clips / 'clip0.npz'})"
+    assert told in err
 
 
 def test_a_resumed_folder_keeps_its_failures(scorers, clips, tmp_path, capsys):
