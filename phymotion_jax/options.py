@@ -56,8 +56,8 @@ class Options:
 
     def check(self) -> None:
         """Refuse numbers that make no sense, before anything slow happens."""
-        _require_positive("--fps", self.fps)
-        _require_positive("--mass-kg", self.mass_kg)
+        require_positive("--fps", self.fps)
+        require_positive("--mass-kg", self.mass_kg)
         if self.floor is not None and not abs(self.floor) < float("inf"):
             raise UsageError(f"--floor is {self.floor}; a height in metres was wanted")
         if self.floor is not None and self.level_floor:
@@ -94,10 +94,10 @@ class Score(Options):
             raise UsageError("-o is empty: a file or a folder was wanted")
         if Path("-") in self.paths and not os.path.exists("-"):
             raise UsageError("standard input (-) is not read; files or folders were wanted")
-        _require_positive("--frames-per-batch", self.frames_per_batch)
-        _require_positive("--clips-per-part", self.clips_per_part)
-        _require_positive("--workers", self.workers)
-        _require_positive("--devices", self.devices)
+        require_positive("--frames-per-batch", self.frames_per_batch)
+        require_positive("--clips-per-part", self.clips_per_part)
+        require_positive("--workers", self.workers)
+        require_positive("--devices", self.devices)
         for flag, value in (("--shard", self.shard), ("--clips-per-part", self.clips_per_part)):
             if value is not None and self.folder is None:
                 raise UsageError(f"{flag} is for a folder of parts; give one with -o, as scores/")
@@ -183,7 +183,7 @@ class Bench:
                 raise UsageError(f"--{flag} is empty; a number or several were wanted")
         for flag in ("clips", "frames", "devices", "scored"):
             for number in getattr(self, flag):
-                _require_positive(f"--{flag}", number)
+                require_positive(f"--{flag}", number)
         if self.scored and len(self.frames) > 1:
             raise UsageError("--scored takes calls of one length; one of --frames was wanted")
         if self.runs < 2:
@@ -214,6 +214,7 @@ def discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _require_positive(flag: str, value: float | None) -> None:
+def require_positive(flag: str, value: float | None) -> None:
+    """Refuse what is no number above 0, or infinite; None is an option that was not given."""
     if value is not None and not 0.0 < value < float("inf"):
         raise UsageError(f"{flag} is {value:g}; a number above 0 was wanted")

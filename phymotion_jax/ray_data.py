@@ -6,6 +6,7 @@ Every node has to see the files under the same paths, and to have this package i
 cluster is the one that Ray finds (`RAY_ADDRESS`, or the node it runs on), else this machine.
 """
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,12 +19,12 @@ import tyro
 
 from phymotion_jax.cli import ended
 from phymotion_jax.dataset import CLIPS_PER_PART, Plan, score_files
-from phymotion_jax.errors import Status
 from phymotion_jax.from_options import files_of, loader_of, scorer_of
 from phymotion_jax.motion import Motion
-from phymotion_jax.options import DONE, SOME_FAILED, Options, UsageError, say
+from phymotion_jax.options import DONE, SOME_FAILED, Options, UsageError, require_positive, say
 from phymotion_jax.scorer import Scorer
-from phymotion_jax.table import open_table, schema_of
+from phymotion_jax.summary import MAX_CLIPS_SHOWN, print_failures
+from phymotion_jax.table import Tally, open_table, schema_of
 
 if TYPE_CHECKING:
     from ray.data import Dataset  # pyright: ignore[reportMissingImports]  # an extra
@@ -55,7 +56,7 @@ def score_with_ray(
     actors: int = 1,
     gpus: float = 0.0,
     cpus: float = 1.0,
-) -> tuple[int, int]:
+) -> Tally:
     """Score files on a Ray cluster to one table, a row a file in the order given.
 
     An actor that dies, with its process or its node, is started anew, and its part scored again:
@@ -74,7 +75,7 @@ def score_with_ray(
       cpus: CPU cores that Ray sets aside for each.
 
     Returns:
-      Rows written, and how many of them could be scored.
+      Account of the rows written.
 
     Raises:
       UsageError: Ray is not installed.
@@ -121,20 +122,20 @@ def _ray_data() -> Any:
         raise UsageError(
             f'this needs Ray Data: pip install "phymotion-jax[ray]" ({error})'
         ) from None
-    ray.init(ignore_reinit_error=True, log_to_driver=False)
+    ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().execution_options.preserve_order = True
     return ray.data
 
 
-def _write(scored: "Dataset", output: str, schema: pa.Schema) -> tuple[int, int]:
-    n_rows = n_scored = 0
+def _write(scored: "Dataset", output: str, schema: pa.Schema) -> Tally:
+    tally = Tally(MAX_CLIPS_SHOWN)
     with open_table(output, schema) as add:
         for part in scored.iter_batches(batch_size=None, batch_format="pyarrow"):
             for row in part.to_pylist():
                 add(row)
-                n_rows += 1
-                n_scored += row["status"] == Status.OK.label
-    return n_rows, n_scored
+                tally.add(row)
+    return tally
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +154,14 @@ class Run(Options):
     """CPU cores of each."""
     clips_per_part: int = CLIPS_PER_PART
     """Clips that one scores at a time, and that are done again where it dies."""
+    frames_per_batch: int | None = None
+    """Padded frames scored at once. Fewer take less memory."""
+
+    def check(self) -> None:
+        """The same, and what a scorer needs."""
+        super().check()
+        require_positive("--clips-per-part", self.clips_per_part)
+        require_positive("--frames-per-batch", self.frames_per_batch)
 
 
 def main(run: Run) -> int:
@@ -162,18 +171,20 @@ def main(run: Run) -> int:
 
 def _score(run: Run) -> int:
     run.check()
-    n_rows, n_scored = score_with_ray(
+    tally = score_with_ray(
         files_of(run.paths),
         run.output,
         partial(scorer_of, run),
         loader_of(run),
         clips_per_part=run.clips_per_part,
+        frames_per_batch=run.frames_per_batch,
         actors=run.actors,
         gpus=run.gpus,
         cpus=run.cpus,
     )
-    say(f"scored {n_scored} of {n_rows} clips; table: {run.output}")
-    return DONE if n_scored == n_rows else SOME_FAILED
+    say(f"scored {tally.n_scored} of {tally.n_rows} clips; table: {run.output}")
+    print_failures(tally)
+    return SOME_FAILED if tally.failures else DONE
 
 
 if __name__ == "__main__":

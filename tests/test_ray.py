@@ -3,19 +3,22 @@
 import os
 import signal
 import sys
+from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from phymotion_jax import ray_data
 from phymotion_jax.assets import demo_clips
 from phymotion_jax.dataset import Plan
 from phymotion_jax.errors import MotionError, PhyMotionError, Status
 from phymotion_jax.io import load_motion
-from phymotion_jax.options import UsageError
-from phymotion_jax.ray_data import score_part, score_with_ray
+from phymotion_jax.options import BAD_INPUT, SOME_FAILED, UsageError
+from phymotion_jax.ray_data import Run, main, score_part, score_with_ray
 from phymotion_jax.scorer import Scorer
+from phymotion_jax.table import Tally, empty_row
 
 CLIPS_PER_PART = 3
 MAKE = partial(Scorer, "reference")  # the quickest to compile
@@ -64,7 +67,9 @@ def test_same_table_also_when_a_worker_dies(ray, paths, local, tmp_path):
 
     output = tmp_path / "scores.parquet"
     run = partial(score_with_ray, paths, str(output), MAKE, load, clips_per_part=CLIPS_PER_PART)
-    assert run(actors=2) == (len(paths), len(paths) - 2)
+    tally = run(actors=2)
+    assert (tally.n_rows, tally.n_scored) == (len(paths), len(paths) - 2)
+    assert tally.failures == {"unreadable": 1, "missing": 1}
     assert int(marker.read_text()) != os.getpid()  # killed it was, and it was an actor
     assert pq.read_table(output).equals(local)  # to the last bit
     assert {file.name for file in tmp_path.iterdir()} == {"scores.parquet", "killed"}
@@ -93,3 +98,23 @@ def test_without_ray_it_says_what_to_install(monkeypatch, paths, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r'pip install "phymotion-jax\[ray\]"'):
         score_with_ray(paths, str(tmp_path / "scores.parquet"), MAKE, load_motion)
+
+
+def test_options_and_reasons(monkeypatch, paths, tmp_path, capsys):
+    """What a full device advises, --frames-per-batch, arrives; clips without scores say why."""
+    asked = {}
+
+    def score_with(paths, output, make_scorer, load, **options):
+        asked.update(options)
+        tally = Tally(2)
+        tally.add(empty_row("bad.npz", Status.UNREADABLE, "no clip"))
+        return tally
+
+    monkeypatch.setattr(ray_data, "score_with_ray", score_with)
+    run = Run(paths=tuple(paths[:1]), output=str(tmp_path / "a.csv"), frames_per_batch=4096)
+    assert main(run) == SOME_FAILED
+    assert asked["frames_per_batch"] == 4096
+    said = capsys.readouterr().err
+    assert "scored 0 of 1 clips" in said
+    assert "  1 not scored, unreadable: no clip (bad.npz)\n" in said
+    assert main(replace(run, frames_per_batch=0)) == BAD_INPUT
