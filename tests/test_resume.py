@@ -238,6 +238,29 @@ def test_other_settings_are_refused(state, whole, clips, tmp_path):
         fill(tmp_path / "whole", clips, settings=SETTINGS | {"preset": "physical"})
 
 
+@pytest.mark.parametrize(
+    ("found", "wanted", "told"),
+    [
+        ({"floor": None}, {"floor": 0.1}, "with floor each clip's own, now it is 0.1;"),
+        (
+            {"self_penetration": "mesh"},
+            {"self_penetration": None},
+            "with self_penetration mesh, now it is the preset's own;",
+        ),
+        ({"surface_file": "5b"}, {}, "with surface_file 5b, now it is none;"),
+        ({"clips": 3}, {"clips": 4}, "of another list of files, 3 then and 4 now;"),
+        (
+            {"clips": 3, "listing": "80d8"},
+            {"clips": 3, "listing": "7e8f"},
+            "of another list of files, 3 then and 3 now;",
+        ),
+    ],
+)
+def test_what_differs_is_told_in_words(found, wanted, told):
+    with pytest.raises(UsageError, match=f"^scores holds scores {told} give another folder"):
+        require_same(Path("scores"), found, wanted)
+
+
 @pytest.fixture
 def tables(tmp_path, monkeypatch):
     """A package with one table."""
@@ -268,7 +291,9 @@ def test_other_contents_are_told_apart(changed, clips, tables, tmp_path):
         paths[0], paths[-1] = paths[-1], paths[0]  # of one size
     after = digests_of(paths, preset, tmp_path / "skin.npz")
     assert [name for name in after if after[name] != before[name]] == [changed]
-    with pytest.raises(UsageError, match=f"holds scores with {changed} {before[changed]}, now it"):
+    told = f"with {changed} {before[changed]}, now it"
+    told = "of another list of files" if changed == "listing" else told
+    with pytest.raises(UsageError, match=f"holds scores {told}"):
         require_same(Path("scores"), before, after)
 
 

@@ -63,7 +63,7 @@ def write_part(
       OutputError: where it cannot be written, a full disk say; nothing is left of it.
     """
     unfinished = path.with_name(f".{path.name}.{_mark(shard)}.{uuid4().hex}")
-    schema = schema.with_metadata({_KEY: json.dumps(settings).encode()})
+    schema = with_settings(schema, settings)
     try:
         with unfinished.open("wb") as file:
             pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), file)
@@ -74,6 +74,11 @@ def write_part(
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
+
+
+def with_settings(schema: pa.Schema, settings: Settings) -> pa.Schema:
+    """The schema of a table that says what it was scored with, where its format can."""
+    return schema.with_metadata({_KEY: json.dumps(settings).encode()})
 
 
 def remove_unfinished(folder: Path, shard: Shard) -> None:
@@ -90,6 +95,15 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     )
 
 
+_NOT_GIVEN = {
+    **dict.fromkeys(("fps", "up", "mass_kg"), "the files' own"),
+    "floor": "each clip's own",
+    "self_penetration": "the preset's own",
+    "surface": "the mannequin's",
+}
+"""What an option that is None stands for."""
+
+
 def require_same(folder: Path, found: Settings, wanted: Settings) -> None:
     """Refuse to go on with other settings than a folder was begun with.
 
@@ -97,12 +111,21 @@ def require_same(folder: Path, found: Settings, wanted: Settings) -> None:
       UsageError: names the first that differs, what was found and what was wanted.
     """
     for name in dict.fromkeys((*wanted, *found)):
-        was, now = found.get(name), wanted.get(name)
-        if was != now:
+        if found.get(name) != wanted.get(name):
             raise UsageError(
-                f"{folder} holds scores with {name} {was}, now it is {now}; "
+                f"{folder} holds scores {_difference(name, found, wanted)}; "
                 "give another folder with -o, or empty this one"
             )
+
+
+def _difference(name: str, found: Settings, wanted: Settings) -> str:
+    """What was found and what was wanted, in words where a value says nothing."""
+    if name in ("clips", "listing"):
+        counts = (each.get("clips", "an unknown number") for each in (found, wanted))
+        return "of another list of files, {} then and {} now".format(*counts)
+    none = _NOT_GIVEN.get(name, "none")
+    was, now = (none if each.get(name) is None else each[name] for each in (found, wanted))
+    return f"with {name} {was}, now it is {now}"
 
 
 def finished_parts(folder: Path, plan: Plan, settings: Settings) -> set[int]:
