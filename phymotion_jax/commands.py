@@ -23,6 +23,7 @@ from phymotion_jax.dataset import (
     score_parts,
     sole_run,
     unfinished_parts,
+    with_settings,
 )
 from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.explain import explain
@@ -83,12 +84,14 @@ def _to_table(
     command: Score, paths: Sequence[Path], scorer: Scorer, clock: Clock, stack: ExitStack
 ) -> Iterator[Row]:
     """Rows as they are scored, written to one table where one was asked for."""
-    write = None
+    write, frames = None, command.frames_per_batch or default_frames(scorer)
     if command.output:
-        write = stack.enter_context(open_table(command.output, schema_of(scorer.preset)))
+        settings = _settings_of(command, paths, frames, scorer.preset)
+        schema = with_settings(schema_of(scorer.preset), settings)
+        write = stack.enter_context(open_table(command.output, schema))
     rows = score_files(
         *(paths, scorer, loader_of(command)),
-        frames_per_batch=command.frames_per_batch,
+        frames_per_batch=frames,
         on_step=stack.enter_context(progress(len(paths), clock)),
         clock=clock,
         workers=command.workers,
@@ -109,7 +112,8 @@ def _to_folder(
     folder, plan = command.folder, _plan_of(command, paths)
     assert folder is not None
     frames = command.frames_per_batch or default_frames(scorer)
-    settings = _settings_of(command, plan, frames, scorer.preset)
+    settings = _settings_of(command, paths, frames, scorer.preset)
+    settings["clips_per_part"] = plan.clips_per_part
     stack.enter_context(sole_run(folder, plan.shard))
     parts = unfinished_parts(folder, plan, settings)
     there = sorted(set(plan.parts) - set(parts))
@@ -127,12 +131,11 @@ def _to_folder(
     )
 
 
-def _settings_of(command: Score, plan: Plan, frames: int, preset: Preset) -> Settings:
-    settings: Settings = {"version": __version__, "clips": len(plan.paths)}
-    settings |= {"clips_per_part": plan.clips_per_part, "frames_per_batch": frames}
+def _settings_of(command: Score, paths: Sequence[Path], frames: int, preset: Preset) -> Settings:
+    settings: Settings = {"version": __version__, "clips": len(paths), "frames_per_batch": frames}
     settings["devices"] = command.devices or 1  # each compiles for its share of a batch
     settings |= {field.name: getattr(command, field.name) for field in fields(Options)}
-    return settings | digests_of(plan.paths, preset, surface_file(command))
+    return settings | digests_of(paths, preset, surface_file(command))
 
 
 def _plan_of(command: Score, paths: Sequence[Path]) -> Plan:

@@ -13,8 +13,9 @@ from fakes import FakeScorer, load_clip, write_clip
 from rich.console import Console
 
 import phymotion_jax
-from phymotion_jax import cli
+from phymotion_jax import __version__, cli
 from phymotion_jax.cli import main
+from phymotion_jax.dataset.parts import settings_of
 from phymotion_jax.errors import MotionError, Status
 from phymotion_jax.options import BAD_INPUT, BROKEN_PIPE, DONE, FAULT, INTERRUPTED, SOME_FAILED
 
@@ -119,6 +120,20 @@ def test_score_writes_a_table(scorers, clips, tmp_path, capsys):
     assert f"table: {target}\n" in err
     assert "mean / median: reward 0." in err
     assert "clip2.npz" in err
+
+
+def test_tables_say_what_they_were_scored_with(scorers, clips, tmp_path, capsys):
+    """One file as each of the parts of a folder."""
+    argv = ["score", clips, "--preset", "paper", "--floor", "0.1"]
+    for name in ("one.parquet", "parts/"):
+        assert command(capsys, *argv, "-o", f"{tmp_path}/{name}")[0] == DONE
+    one, part = (
+        settings_of(tmp_path / name) for name in ("one.parquet", "parts/part-00000.parquet")
+    )
+    assert part.pop("clips_per_part") == 4096
+    assert one == part
+    assert (one["version"], one["preset"], one["floor"]) == (__version__, "paper", 0.1)
+    assert command(capsys, *argv, "-o", tmp_path / "one.csv")[0] == DONE
 
 
 def test_json_lines_on_stdout(scorers, clips, capsys):
@@ -287,7 +302,7 @@ def test_frames_per_batch_arrives(scorers, clips, capsys):
         (["score", "CLIPS", "--devices", "0"], "--devices is 0; a number above 0 was wanted"),
         (["score", "CLIPS", "--devices", "999"], "--devices 999: JAX finds "),
         (["score", "CLIPS", "-o", ""], "-o is empty: a file or a folder was wanted"),
-        (["score", "-"], "standard input is not read"),
+        (["score", "-"], "standard input (-) is not read; files or folders were wanted"),
         (["score", "EMPTY"], "no motion files in "),
         (["score", "gone.npz"], "there is no gone.npz"),
         (["explain", "gone.npz"], "gone.npz: there is no such file"),

@@ -12,7 +12,7 @@ from phymotion_jax.dataset.clock import Clock, Step
 from phymotion_jax.dataset.decode import decoding_processes, load_ahead
 from phymotion_jax.dataset.digests import digests_of
 from phymotion_jax.dataset.memory import give_back_after_compiling
-from phymotion_jax.dataset.parts import CLIPS_PER_PART, Plan, Settings
+from phymotion_jax.dataset.parts import CLIPS_PER_PART, Plan, Settings, with_settings
 from phymotion_jax.dataset.runner import rows_there, score_parts, unfinished_parts
 
 __all__ = [
@@ -34,4 +34,5 @@ __all__ = [
     "score_parts",
     "sole_run",
     "unfinished_parts",
+    "with_settings",
 ]
