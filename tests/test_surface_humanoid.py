@@ -26,6 +26,7 @@ from phymotion_jax.body.surface_mass import BODY_DENSITY
 from phymotion_jax.body.surface_parts import closed_parts
 from phymotion_jax.errors import ModelError
 from phymotion_jax.kernels.volume import solid_moments
+from phymotion_jax.sharding import by_clip
 
 FILE = Path(__file__).parent / "data" / "human.npz"
 MODEL = load_surface(FILE)
@@ -110,6 +111,14 @@ def test_parts_add_up():
     got = body(BETAS, UNKNOWN)
     np.testing.assert_allclose(got.total_mass, whole, rtol=MASS_RTOL)
     assert (np.asarray(got.mass) > 0.0).all()
+
+
+def test_masses_of_one_shape():
+    mass_kg = np.array([60.0, 80.0], np.float32)
+    got, want = body(None, mass_kg), body(np.zeros((2, 10), np.float32), mass_kg)
+    for name, value in by_clip(want).items():
+        assert getattr(got, name).shape == value.shape, name
+        np.testing.assert_allclose(getattr(got, name), value, rtol=MASS_RTOL, atol=COM_ATOL)
 
 
 SEGMENTS = {

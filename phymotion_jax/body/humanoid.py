@@ -138,8 +138,8 @@ class Humanoid:
     @classmethod
     def from_betas(
         cls,
-        betas: Float[Array, "*B 10"] | None = None,
-        mass_kg: Float[Array, " *B"] | float | None = None,
+        betas: Float[Array, "*#B 10"] | None = None,
+        mass_kg: Float[Array, " *#B"] | float | None = None,
     ) -> "Humanoid":
         """The default body of a subject, from SMPL-X shape coefficients. Pure JAX, jit-able.
 
@@ -225,8 +225,8 @@ class Humanoid:
 
 
 def ten_betas(
-    betas: Float[Array, "*B K"] | None, mass_kg: Float[Array, " *B"] | float | None
-) -> Float[Array, "*B 10"]:
+    betas: Float[Array, "*#B K"] | None, mass_kg: Float[Array, " *#B"] | float | None
+) -> Float[Array, "*bodies 10"]:
     """The shape coefficients that count, a row a mass; those of the mean body for None.
 
     Raises:

@@ -19,8 +19,8 @@ from phymotion_jax.body.template_build import BodyTemplate, LinkPoints, build_te
 
 def humanoid_from_surface(
     model: SurfaceModel,
-    betas: Float[Array, "*B 10"] | None = None,
-    mass_kg: Float[Array, " *B"] | float | None = None,
+    betas: Float[Array, "*#B 10"] | None = None,
+    mass_kg: Float[Array, " *#B"] | float | None = None,
 ) -> Humanoid:
     """The body of a subject from its skin. Pure JAX in betas and mass, jit-able.
 
