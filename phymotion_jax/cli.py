@@ -15,7 +15,7 @@ from importlib.metadata import version
 import tyro
 
 from phymotion_jax._version import __version__
-from phymotion_jax.errors import PhyMotionError
+from phymotion_jax.errors import PhyMotionError, UsageError
 from phymotion_jax.interrupts import answered
 from phymotion_jax.options import (
     BAD_INPUT,
@@ -29,7 +29,6 @@ from phymotion_jax.options import (
     ConvertBody,
     Explain,
     Score,
-    UsageError,
     discard_stdout,
     say,
 )

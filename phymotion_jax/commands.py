@@ -25,7 +25,7 @@ from phymotion_jax.dataset import (
     unfinished_parts,
     with_settings,
 )
-from phymotion_jax.errors import MotionError, Status
+from phymotion_jax.errors import MotionError, OutputError, Status
 from phymotion_jax.explain import explain
 from phymotion_jax.from_options import files_of, loader_of, scorer_of, surface_file
 from phymotion_jax.options import (
@@ -42,7 +42,7 @@ from phymotion_jax.options import (
 from phymotion_jax.presets import Preset
 from phymotion_jax.scorer import Scorer
 from phymotion_jax.summary import MAX_CLIPS_SHOWN, print_summary, progress, word_of_compiling
-from phymotion_jax.table import OutputError, Row, Tally, open_table, partial_path, schema_of
+from phymotion_jax.table import Row, Tally, open_table, partial_path, schema_of
 
 
 def run(command: Score | Explain | ConvertBody | Bench) -> int:

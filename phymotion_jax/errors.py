@@ -77,3 +77,11 @@ class ModelError(PhyMotionError, ValueError):
 
 class BodyNotFoundError(ModelError, FileNotFoundError):
     """There is no file of that body; the message lists where was looked."""
+
+
+class UsageError(PhyMotionError, ValueError):
+    """Something on the command line that cannot be done."""
+
+
+class OutputError(PhyMotionError, ValueError):
+    """A table that cannot be written where it was asked for."""

@@ -11,11 +11,11 @@ import jax
 from phymotion_jax.assets import demo_clips
 from phymotion_jax.body.skin import Skin
 from phymotion_jax.body.surface_files import BODIES, find_body, load_surface
-from phymotion_jax.errors import UnknownNameError
+from phymotion_jax.errors import UnknownNameError, UsageError
 from phymotion_jax.io import find_motion_files, load_motion
 from phymotion_jax.io.shards import split_shard
 from phymotion_jax.motion import Motion
-from phymotion_jax.options import Options, UsageError
+from phymotion_jax.options import Options
 from phymotion_jax.presets import PRESET_NAMES, get_preset
 from phymotion_jax.scorer import Scorer
 

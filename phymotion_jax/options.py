@@ -8,17 +8,13 @@ from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from phymotion_jax.errors import PhyMotionError
+from phymotion_jax.errors import UsageError
 
 PROGRAM = "phymotion-jax"
 DONE, SOME_FAILED, BAD_INPUT, FAULT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 70, 130, 141
 """Exit codes. A fault of the program has one of its own (sysexits' EX_SOFTWARE), since Python's 1
 would say that some clips could not be scored; the last two are the shell's own for Ctrl-C and for
 a reader that has left."""
-
-
-class UsageError(PhyMotionError, ValueError):
-    """Something on the command line that cannot be done."""
 
 
 def _optional(metavar: str, **settings):

@@ -19,9 +19,10 @@ import tyro
 
 from phymotion_jax.cli import ended
 from phymotion_jax.dataset import CLIPS_PER_PART, Plan, score_files
+from phymotion_jax.errors import UsageError
 from phymotion_jax.from_options import files_of, loader_of, scorer_of
 from phymotion_jax.motion import Motion
-from phymotion_jax.options import DONE, SOME_FAILED, Options, UsageError, require_positive, say
+from phymotion_jax.options import DONE, SOME_FAILED, Options, require_positive, say
 from phymotion_jax.scorer import Scorer
 from phymotion_jax.summary import MAX_CLIPS_SHOWN, print_failures
 from phymotion_jax.table import Tally, open_table, schema_of

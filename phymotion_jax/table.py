@@ -19,7 +19,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from phymotion_jax.body.skeleton import BODY_NAMES
-from phymotion_jax.errors import PhyMotionError, Status
+from phymotion_jax.errors import OutputError, Status
 from phymotion_jax.motion import Motion
 from phymotion_jax.options import discard_stdout
 from phymotion_jax.presets import AXIS_NAMES, Preset
@@ -65,10 +65,6 @@ def summary_columns(preset: Preset) -> tuple[str, ...]:
 
 ROWS_PER_GROUP = 4096
 """Rows held back until they are written as one row group of Parquet."""
-
-
-class OutputError(PhyMotionError, ValueError):
-    """A table that cannot be written where it was asked for."""
 
 
 def empty_row(path: str | os.PathLike[str], status: Status, reason: str | None) -> Row:

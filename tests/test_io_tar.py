@@ -9,10 +9,9 @@ import pytest
 from io_files import refused
 
 from phymotion_jax.assets import demo_clips
-from phymotion_jax.errors import MotionError, Status
+from phymotion_jax.errors import MotionError, Status, UsageError
 from phymotion_jax.from_options import files_of
 from phymotion_jax.io import find_motion_files, load_motion, tar
-from phymotion_jax.options import UsageError
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 from phymotion_jax import ray_data
 from phymotion_jax.assets import demo_clips
 from phymotion_jax.dataset import Plan
-from phymotion_jax.errors import MotionError, PhyMotionError, Status
+from phymotion_jax.errors import MotionError, PhyMotionError, Status, UsageError
 from phymotion_jax.io import load_motion
-from phymotion_jax.options import BAD_INPUT, SOME_FAILED, UsageError
+from phymotion_jax.options import BAD_INPUT, SOME_FAILED
 from phymotion_jax.ray_data import Run, main, score_part, score_with_ray
 from phymotion_jax.scorer import Scorer
 from phymotion_jax.table import Tally, empty_row

@@ -29,9 +29,9 @@ from phymotion_jax.dataset import (
 from phymotion_jax.dataset import parts as parts_module
 from phymotion_jax.dataset.parts import require_same
 from phymotion_jax.dataset.state import load_settings, state_folder
-from phymotion_jax.options import Score, UsageError, shard_of
+from phymotion_jax.errors import OutputError, UsageError
+from phymotion_jax.options import Score, shard_of
 from phymotion_jax.presets import PAPER
-from phymotion_jax.table import OutputError
 
 CLIPS, PER_PART = 23, 4
 SETTINGS = {"preset": "paper", "floor": None}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phymotion_jax.bench.results import writing
-from phymotion_jax.options import UsageError
+from phymotion_jax.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes  # pyright: ignore[reportMissingImports]

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from phymotion_jax.options import UsageError
-from phymotion_jax.table import OutputError
+from phymotion_jax.errors import OutputError, UsageError
 
 _CALL = {"case": str, "clips": int, "frames": int}
 _NEEDED = {

@@ -17,8 +17,8 @@ from phymotion_jax.bench.plot import draw, require_matplotlib
 from phymotion_jax.bench.results import markdown, read_results, require_writable, writing
 from phymotion_jax.bench.timing import device_facts, peak_bytes, timed, write_json
 from phymotion_jax.dynamics import BACKENDS, Backend
-from phymotion_jax.errors import UnknownNameError
-from phymotion_jax.options import DONE, SOME_FAILED, Bench, UsageError, say
+from phymotion_jax.errors import UnknownNameError, UsageError
+from phymotion_jax.options import DONE, SOME_FAILED, Bench, say
 
 Results = dict[str, Any]
 Row = dict[str, Any]

@@ -8,8 +8,7 @@ from typing import Any, BinaryIO
 
 from phymotion_jax.dataset.parts import Shard, remove_unfinished
 from phymotion_jax.dataset.state import state_folder
-from phymotion_jax.options import UsageError
-from phymotion_jax.table import OutputError
+from phymotion_jax.errors import OutputError, UsageError
 
 try:
     fcntl: Any = import_module("fcntl")

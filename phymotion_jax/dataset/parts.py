@@ -11,8 +11,8 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phymotion_jax.options import UsageError
-from phymotion_jax.table import OutputError, Row
+from phymotion_jax.errors import OutputError, UsageError
+from phymotion_jax.table import Row
 
 CLIPS_PER_PART = 4096
 """Clips of one part, the unit that is done again after an interruption."""
