@@ -14,7 +14,7 @@ class Status(IntEnum):
     TOO_LONG = 3
     """More frames than the largest bucket holds."""
     BAD_FPS = 4
-    """A frame rate that is none, or that no motion is captured at."""
+    """A frame rate that is none, that no motion is captured at, or two in one file that differ."""
     FPS_UNKNOWN = 5
     """The file does not say its frame rate, and none was given."""
     BAD_SHAPE = 6
