@@ -203,10 +203,12 @@ def require_metres(root_pos: np.ndarray, fps: float) -> None:
 
 
 def _require_no_jump(steps: np.ndarray, fps: float) -> None:
-    """Refuse one step that is most of the way, where the others are slow enough for metres."""
+    """Refuse a step, or one there and one back, that is most of the way, where the others are slow
+    enough for metres."""
     frame = int(np.argmax(steps))
-    others = float(np.mean(np.delete(steps, frame))) * fps
-    if 2.0 * steps[frame] > np.sum(steps) and others <= MAX_MEAN_SPEED_M_S:
+    others = np.delete(steps, [k for k in (frame, frame + 1) if k < len(steps)])
+    slow = not len(others) or float(np.mean(others)) * fps <= MAX_MEAN_SPEED_M_S
+    if 2.0 * np.sum(others) < np.sum(steps) and slow:
         raise MotionError(
             Status.BAD_UNITS,
             f"the pelvis jumps {steps[frame]:.3g} m between frames {frame} and {frame + 1}; at "

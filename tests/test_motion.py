@@ -139,6 +139,11 @@ REFUSED = {  # change of a good clip, status, what the message must contain
         Status.BAD_UNITS,
         ["jumps 100 m between frames 9 and 10"],
     ),
+    "a frame far away": (
+        {"transl": 100.0 * (np.arange(T) == 10)[:, None] * [1.0, 0.0, 0.0]},
+        Status.BAD_UNITS,
+        ["jumps 100 m between frames 9 and 10"],
+    ),
     "a jump upwards": (
         {"transl": 60.0 * (np.arange(T) > 9)[:, None] * [0.0, 0.0, 1.0]},
         Status.BAD_UNITS,
