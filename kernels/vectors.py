@@ -6,7 +6,7 @@ component axis to shuffle: three times the speed of one stacked array on a GPU. 
 out, so that no matrix unit rounds them to TF32.
 """
 
-from functools import partial
+from functools import partial, reduce
 from typing import Any, TypeVar
 
 import jax
@@ -78,9 +78,9 @@ def cross(a: Vec, b: Vec) -> Vec:
     )
 
 
-def norm(a: Vec) -> Array:
-    """Length, with a zero gradient where the vector is zero."""
-    square = dot(a, a)
+def norm(a: tuple[Array, ...]) -> Array:
+    """Length of a vector of any number of components, with a zero gradient where it is zero."""
+    square = reduce(jnp.add, (c * c for c in a))
     zero = square == 0.0  # not `> 0`, which NaN fails: a NaN must not become a length of zero
     return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))
 

@@ -63,7 +63,7 @@ def level_floor(batch: MotionBatch, humanoid: Humanoid | None = None) -> MotionB
         c[None, :, None] for c in quat_normalize((1.0 + z, y, -x, jnp.zeros_like(x)))
     )  # pyright: ignore[reportAssignmentType]
     pivot: Vec = tuple(c[None, :, None] for c in plane.point)  # pyright: ignore
-    root_pos: Vec = tuple(batch.root_pos[None, ..., k] for k in range(3))  # pyright: ignore
+    root_pos = batch.root_rows
     placed = add(mat_vec(quat_to_mat(turn), sub(root_pos, pivot)), pivot)
     pelvis: Quat = tuple(batch.joint_quat[None, :, :, 0, k] for k in range(4))  # pyright: ignore
     turned = quat_mul(turn, pelvis)
@@ -99,7 +99,7 @@ def _low(points: Vec, soles: Vec, normal: Vec, band: Ramp) -> Float[Array, "P B 
 def _contact_points(batch: MotionBatch, body: Humanoid) -> Vec:
     """Contact points in the world, ``(P, B, T)``."""
     quat: Quat = quat_normalize(unstack_frames(batch.joint_quat))
-    root: Vec = tuple(batch.root_pos[None, ..., k] for k in range(3))  # pyright: ignore
+    root = batch.root_rows
     rest: Vec = tuple(jnp.zeros_like(quat[0]) for _ in range(3))  # pyright: ignore
     motion = link_motion(
         body.parents, unstack(body.offset), quat, rest, rest,

@@ -27,6 +27,7 @@ from phymotion_jax.checks import (
     require_shape,
 )
 from phymotion_jax.errors import MotionError, Status
+from phymotion_jax.kernels.vectors import Vec
 from phymotion_jax.world import UpAxis, to_world
 
 _MORE_BELOW_FPS = (20.0, 12.0, 8.0)
@@ -202,6 +203,11 @@ class MotionBatch:
     def n_clips(self) -> int:
         """Number of clips, empty ones included."""
         return self.mask.shape[0]
+
+    @property
+    def root_rows(self) -> Vec:
+        """Positions of the pelvis in the layout of kernels: three components ``(1, B, T)``."""
+        return self.root_pos[None, ..., 0], self.root_pos[None, ..., 1], self.root_pos[None, ..., 2]
 
     @classmethod
     def from_motions(

@@ -29,9 +29,28 @@ from phymotion_jax.kernels.vectors import (
 )
 from phymotion_jax.motion import MotionBatch
 
-FindFloor = Callable[[Array, Array, Array, Array, Array], Array]
-"""Floor height ``(B,)`` from lowest point ``(B, T)``, mask ``(B, T)``, fps ``(B, 1)``, needed
-vertical force ``(B, T)``, in body weights, and lowest point of the soles ``(B, T)``."""
+
+class Votes(NamedTuple):
+    """What tells where the floor is."""
+
+    lowest: Float[Array, "B T"]
+    """Height of the body's lowest point, in metres."""
+
+    mask: Bool[Array, "B T"]
+    """Real frames."""
+
+    fps: Float[Array, "B 1"]
+    """Frames a second."""
+
+    push: Float[Array, "B T"]
+    """Vertical force that the body needs from outside, in body weights."""
+
+    soles: Float[Array, "B T"]
+    """Height of the lowest point of both soles, in metres."""
+
+
+FindFloor = Callable[[Votes], Array]
+"""Height of the floor ``(B,)``, in metres."""
 
 
 class State(NamedTuple):
@@ -105,8 +124,7 @@ def near_origin(batch: MotionBatch) -> tuple[MotionBatch, Float[Array, "B 2"]]:
 def joint_rates(batch: MotionBatch) -> JointMotion:
     """Joint motion of a batch in the hot layout, with velocities and accelerations."""
     quat = quat_normalize(unstack_frames(batch.joint_quat))  # pyright: ignore[reportArgumentType]
-    root_pos = tuple(batch.root_pos[None, ..., k] for k in range(3))
-    return rates_of(quat, root_pos, batch.mask, batch.fps[:, None])  # pyright: ignore
+    return rates_of(quat, batch.root_rows, batch.mask, batch.fps[:, None])
 
 
 def rates_of(
@@ -118,16 +136,9 @@ def rates_of(
     return JointMotion(quat, ang_vel, ang_acc, root_pos, root_acc)
 
 
-def floor_of_slow_frames(
-    lowest: Float[Array, "B T"],
-    mask: Bool[Array, "B T"],
-    fps: Float[Array, "B 1"],
-    push: Float[Array, "B T"],
-    soles: Float[Array, "B T"],
-) -> Float[Array, " B"]:
-    """The floor of a motion whose forces are too noisy to tell a flight: see `FindFloor`."""
-    del push, soles
-    return floor_height(lowest, mask, fps)
+def floor_of_slow_frames(votes: Votes) -> Float[Array, " B"]:
+    """The floor of a motion whose forces are too noisy to tell a flight."""
+    return floor_height(votes.lowest, votes.mask, votes.fps)
 
 
 def moving_body(
@@ -166,9 +177,9 @@ def moving_body(
         lowest = jnp.min(points[2], axis=0)
         soles = jnp.min(take_rows(points[2], tuple(chain(*humanoid.feet))), axis=0)
         push = wrenches.root_force[2][0] / weight
-        votes = (lowest, batch.mask, batch.fps[:, None], push, soles)
+        votes = Votes(lowest, batch.mask, batch.fps[:, None], push, soles)
         # By itself: on a GPU it shares a kernel with all else that is of one number a frame.
-        height = find_floor(*stored(votes))
+        height = find_floor(stored(votes))
     else:
         height = jnp.broadcast_to(jnp.asarray(floor, batch.root_pos.dtype), batch.fps.shape)
     return State(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from motions import CLIPS, LENGTH, batch_of, clip, rotated, smooth, zeros_like_batch
+from motions import CLIPS, LENGTH, batch_of, clip, doubled, rotated, smooth, zeros_like_batch
 from nanomanifold import SO3
 
 from phymotion_jax import scorer
@@ -105,8 +105,6 @@ def test_turning_the_world_changes_nothing(demo):
 
 def test_far_from_the_origin_too(demo):
     """At 120 frames a second and kilometres away, where float32 moves in steps of 0.1 mm."""
-    from test_scorer import doubled  # noqa: PLC0415
-
     fine = doubled(doubled(demo["walk"].take(np.arange(LENGTH // 4))))
     far = np.array([3000.3, -2000.6])
     report: Any = report_of(fine, rotated(fine, 0.0, shift=tuple(far)))
@@ -423,8 +421,6 @@ def test_ballistic_flight_is_free():
 
 @pytest.mark.parametrize("name", ["squat", "walk"])
 def test_frame_rate_drops_out(demo, name):
-    from test_scorer import doubled  # noqa: PLC0415
-
     motion = demo[name].take(np.arange(LENGTH // 2))
     report = report_of(motion, doubled(motion))
     np.testing.assert_allclose(parts_of(report, 1), parts_of(report, 0), atol=RATE_ATOL)

@@ -13,14 +13,14 @@ from motions import (
     LENGTH,
     batch_of,
     clip,
+    doubled,
     report_of,
     rotated,
     smooth,
     state_of,
     zeros_like_batch,
 )
-from scipy.interpolate import CubicSpline
-from scipy.spatial.transform import Rotation, RotationSpline
+from scipy.spatial.transform import Rotation
 
 from phymotion_jax import scorer
 from phymotion_jax.assets import demo_clips
@@ -140,21 +140,6 @@ def test_frame_rate_drops_out_of_real_steps():
     for row, _ in enumerate(clips):
         twice = parts_of(report, row + len(clips))
         np.testing.assert_allclose(twice, parts_of(report, row), atol=RATE_ATOL)
-
-
-def doubled(motion: Motion) -> Motion:
-    """Twice the frame rate, by cubic splines through positions and rotations."""
-    old = np.arange(motion.n_frames)
-    new = np.arange(2 * motion.n_frames - 1) / 2
-    splines = [
-        RotationSpline(old, Rotation.from_quat(motion.joint_quat[:, k], scalar_first=True))
-        for k in range(24)
-    ]
-    quat = np.stack([s(new).as_quat(scalar_first=True) for s in splines], axis=1)
-    pos = CubicSpline(old, motion.root_pos)(new)
-    return motion.take(np.arange(len(new)) // 2).replace(
-        root_pos=pos.astype(np.float32), joint_quat=quat.astype(np.float32), fps=2 * motion.fps
-    )
 
 
 def test_one_program_for_all_rates_that_need_no_substeps():

@@ -40,7 +40,7 @@ def imbalance(
     x, y = hull_offset(cop, state.points[:2], touch > _TOUCHES)
     load = jnp.where((stands > 0.0) & (up > _HELD_BW), up, 0.0)
     x, y = fading_mean(jnp.stack([load * x, load * y]), state.mask, state.fps, _FALL_S)
-    return norm((x, y, jnp.zeros_like(x)))
+    return norm((x, y))
 
 
 def required_cop(state: State) -> tuple[tuple[Array, Array], Float[Array, "B T"]]:

@@ -61,7 +61,7 @@ def ground_force(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Vi
 def ground_reaction(scene: Scene) -> tuple[Float[Array, "B T"], Float[Array, "B T"]]:
     """Vertical and horizontal force of the ground in sum, in body weights."""
     x, y, up = (jnp.sum(c, axis=0) for c in scene.loads.ground.forces)
-    return up, norm((x, y, jnp.zeros_like(x)))
+    return up, norm((x, y))
 
 
 def effort(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:

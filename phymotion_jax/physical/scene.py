@@ -93,7 +93,11 @@ def scene(
     rough = Roughness(*(frames.from_given(c) for c in rough))
     joints = rates_of(quat, root, batch.mask, fps)
     state = moving_body(
-        batch, humanoid, joints=joints, backend=backend, floor=floor, find_floor=floor_under_feet
+        *(batch, humanoid),
+        joints=joints,
+        backend=backend,
+        floor=floor,
+        find_floor=lambda votes: floor_under_feet(*votes),
     )
     conf = static_points(batch.static_conf, humanoid.contact_link)
     touch, lowest = _touch(state, humanoid, conf, preset)
@@ -107,8 +111,7 @@ def scene(
 
 def _raw(batch: MotionBatch) -> tuple[Vec, Quat]:
     """Pelvis and rotations as they come, in the hot layout."""
-    root = tuple(batch.root_pos[None, ..., k] for k in range(3))
-    return root, quat_normalize(unstack_frames(batch.joint_quat))  # pyright: ignore
+    return batch.root_rows, quat_normalize(unstack_frames(batch.joint_quat))  # pyright: ignore
 
 
 def _touch(
@@ -122,7 +125,7 @@ def _touch(
     """
     near = _near(state.points[2], humanoid, preset)
     velocity, _ = linear_rates(state.points, state.mask, state.fps)
-    speed = norm((velocity[0], velocity[1], jnp.zeros_like(velocity[0])))
+    speed = norm(velocity[:2])
     speed = stored(speed)  # else two velocities are stored in its place
     slowest = jnp.min(jnp.where(near > 0.5, speed, jnp.inf), axis=0)
     slowest = jnp.where(jnp.isfinite(slowest), slowest, 0.0)

@@ -57,8 +57,7 @@ def with_substeps(batch: MotionBatch) -> Substeps:
     before = jnp.minimum(frame // steps, last)
     nearest = jnp.minimum((2 * frame + steps) // (2 * steps), last)
     quat = continuous(unstack_frames(batch.joint_quat), batch.mask)  # pyright: ignore
-    root = tuple(batch.root_pos[None, ..., k] for k in range(3))
-    rows = jnp.concatenate([*root, *quat])
+    rows = jnp.concatenate([*batch.root_rows, *quat])
     fine = cubic_spline(rows, count, place.astype(rows.dtype))
     turn = jnp.moveaxis(fine[3:].reshape(4, -1, *mask.shape), (0, 1), (3, 2))
     turn = turn / jnp.linalg.norm(turn, axis=-1, keepdims=True)

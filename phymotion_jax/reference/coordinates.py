@@ -70,7 +70,7 @@ def coordinates(
     root_spin: Any = _each(differ, _turns(root))  # pyright: ignore[reportArgumentType]
     if quirks.root_rotation_ignored:
         root_spin = jax.tree.map(jnp.zeros_like, root_spin)
-    root_pos: Vec = tuple(batch.root_pos[None, ..., k] for k in range(3))  # pyright: ignore
+    root_pos = batch.root_rows
     root_vel, root_acc = _each(differ, _steps(root_pos))
     joints = JointMotion(
         quat, _join(root_spin[0], ang_vel), _join(root_spin[1], ang_acc), root_pos, root_acc

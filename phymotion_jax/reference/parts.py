@@ -152,7 +152,7 @@ def forces(scene: Scene, preset: ReferencePreset) -> tuple[Violation, Array, Arr
     x, y, z = (c[0] / scene.state.weight for c in scene.state.wrenches.root_force)
     limits = (3.0, 0.5) if preset.quirks.low_force_limits else _MENDED_FORCE_BW
     vertical = (z > limits[0]).astype(z.dtype)
-    horizontal = (norm((x, y, jnp.zeros_like(x))) > limits[1]).astype(z.dtype)
+    horizontal = (norm((x, y)) > limits[1]).astype(z.dtype)
     frame = 0.5 * (vertical + horizontal)
     if not preset.quirks.residual_as_grf:
         stands = jnp.max(scene.contact, axis=0)

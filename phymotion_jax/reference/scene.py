@@ -20,7 +20,7 @@ from phymotion_jax.reference.coordinates import (
     coordinate_torque,
     coordinates,
 )
-from phymotion_jax.state import State, floor_of_slow_frames, moving_body
+from phymotion_jax.state import State, Votes, floor_of_slow_frames, moving_body
 
 _FADE_HEIGHT_M, _FADE_SPEED_M_S = 0.06, 0.5
 """Where contact has faded out without `hard_gates`: the error of recovered heights, and the speed
@@ -103,16 +103,9 @@ def scene(
     return Scene(state, coords, torque, height, near, contact, touching, speed, norm(to_root))
 
 
-def _lowest(
-    lowest: Float[Array, "B T"],
-    mask: Bool[Array, "B T"],
-    fps: Float[Array, "B 1"],
-    push: Float[Array, "B T"],
-    soles: Float[Array, "B T"],
-) -> Float[Array, " B"]:
+def _lowest(votes: Votes) -> Float[Array, " B"]:
     """Height of the lowest point of the whole clip; zero for a clip without frames."""
-    del fps, push, soles
-    height = jnp.min(jnp.where(mask, lowest, jnp.inf), axis=1)
+    height = jnp.min(jnp.where(votes.mask, votes.lowest, jnp.inf), axis=1)
     return jnp.where(jnp.isfinite(height), height, 0.0)
 
 
