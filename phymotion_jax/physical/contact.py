@@ -37,9 +37,11 @@ def ground_penetration(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset)
 
 
 def floating(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
-    """Force that the body needs while nothing is there to give it: support out of thin air."""
+    """Force that the body needs while nothing is there to give it: support out of thin air, or a
+    pull that makes it fall faster than it can."""
     del humanoid
-    return whole_body(ramp(unsupported(scene), preset.unsupported_bw, preset.smooth))
+    force = jnp.maximum(unsupported(scene), pulled_down(scene))
+    return whole_body(ramp(force, preset.unsupported_bw, preset.smooth))
 
 
 def unsupported(scene: Scene) -> Float[Array, "B T"]:
@@ -51,6 +53,13 @@ def unsupported(scene: Scene) -> Float[Array, "B T"]:
     frames = moving_sum(jnp.ones_like(touch), state.mask, state.fps, _SMEAR_S)
     smeared = _SMEARED * carried / jnp.maximum(frames, 1.0)
     return (1.0 - touch) * jnp.maximum(needed - smeared, 0.0)
+
+
+def pulled_down(scene: Scene) -> Float[Array, "B T"]:
+    """Force downwards, beside gravity's, that is needed while nothing touches, in body weights.
+    What the low-pass smears into a flight are pushes, which point upwards: it excuses none."""
+    needed = needed_wrench(scene.state)[0]
+    return (1.0 - scene.stands) * jnp.maximum(-needed[2], 0.0)
 
 
 def balance(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:

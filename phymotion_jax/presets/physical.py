@@ -97,7 +97,7 @@ class PhysicalPreset(Preset):
     """Depth of the lowest point under the floor."""
 
     unsupported_bw: Ramp
-    """Force that nothing that touches could supply, in body weights."""
+    """Force needed while nothing touches, in body weights."""
 
     imbalance_m: Ramp
     """How far the centre of mass would have to be elsewhere for the ground to hold the body."""
@@ -200,7 +200,7 @@ PHYSICAL = PhysicalPreset(
     slide_m_s=_from_clean("slide_m_s", 0.25),
     penetration_m=Ramp(0.02, 0.1),  # in stance, soles of laboratory fits lie within 0.02
     # In flight phases of captured jumps 0.04 to 0.14 are needed; hovering needs 1, a fall in slow
-    # motion at half the speed 0.75.
+    # motion at half the speed 0.75. Between the steps of a run the low-pass leaves up to 0.2 down.
     unsupported_bw=Ramp(0.2, 0.6),
     # Clean clips stay within 0.06; in deep squats de Leva's centre of mass lies 0.05 to 0.06 before
     # the one that plates tell. Of a body that leans by 35 degrees it lies 0.21 to 0.69 outside.
