@@ -15,7 +15,9 @@ from phymotion_jax.report import Report
 
 _N_RUNS = 3
 _N_JOINTS = 3
-_BAR_WIDTH = 8
+_BAR_WIDTH = 6
+"""With columns one apart, all joints' names and the longest clip's last frame fit into 80."""
+
 _LEGEND = "violation: 0 is best; cost: what it takes off the reward"
 _CLEAN_LEGEND = "; clean: share of clean captures that do better"
 _SMALL_COST = 0.0005
@@ -90,7 +92,7 @@ def _scores(report: Report, clip: int) -> Text:
 
 
 def _parts_table(motion: Motion, report: Report, clip: int) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("part", no_wrap=True)
     table.add_column("violation", no_wrap=True)
     table.add_column("cost", justify="right", no_wrap=True)
