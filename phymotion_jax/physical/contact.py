@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.kernels.pooling import group_extremes
+from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import norm
 from phymotion_jax.kernels.windows import moving_sum
 from phymotion_jax.loads import needed_wrench
@@ -52,14 +53,14 @@ def unsupported(scene: Scene) -> Float[Array, "B T"]:
     carried = moving_sum(touch * needed, state.mask, state.fps, _SMEAR_S)
     frames = moving_sum(jnp.ones_like(touch), state.mask, state.fps, _SMEAR_S)
     smeared = _SMEARED * carried / jnp.maximum(frames, 1.0)
-    return (1.0 - touch) * jnp.maximum(needed - smeared, 0.0)
+    return stored((1.0 - touch) * jnp.maximum(needed - smeared, 0.0))  # else done once a reader
 
 
 def pulled_down(scene: Scene) -> Float[Array, "B T"]:
     """Force downwards, beside gravity's, that is needed while nothing touches, in body weights.
     What the low-pass smears into a flight are pushes, which point upwards: it excuses none."""
     needed = needed_wrench(scene.state)[0]
-    return (1.0 - scene.stands) * jnp.maximum(-needed[2], 0.0)
+    return stored((1.0 - scene.stands) * jnp.maximum(-needed[2], 0.0))  # with 29 supports, else
 
 
 def balance(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
