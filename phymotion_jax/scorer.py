@@ -19,7 +19,7 @@ from phymotion_jax.body.skin import Skin, default_skin
 from phymotion_jax.dynamics import BACKENDS, Backend
 from phymotion_jax.errors import MotionError, Status, UnknownNameError
 from phymotion_jax.motion import MotionBatch
-from phymotion_jax.paper import measure_paper
+from phymotion_jax.paper.measure import measure_paper
 from phymotion_jax.parts.findings import Findings
 from phymotion_jax.parts.violation import Summary, not_measured, summarise
 from phymotion_jax.physical.measure import measure_physical

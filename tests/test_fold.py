@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from phymotion_jax.body.limits import human_limits
 from phymotion_jax.body.skeleton import BODY_NAMES, N_BODIES, body_index
-from phymotion_jax.parts.kinematic import fold
+from phymotion_jax.parts.ranges import fold
 
 ATOL = 2e-3  # radians: float32 rounding of angles near zero, whose cosines are one
 CHAINS = human_limits().chains

@@ -1,1 +1,1 @@
-"""The parts of the score, one file an axis. Each takes the moving body, gives violations."""
+"""What the parts of all presets share: what a violation is, and how far poses leave their range."""

@@ -7,7 +7,7 @@ from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.kernels.overlap import Overlap
 from phymotion_jax.kernels.stored import stored
 from phymotion_jax.kernels.vectors import norm, unstack
-from phymotion_jax.parts.kinematic import fold, range_excess
+from phymotion_jax.parts.ranges import fold, range_excess
 from phymotion_jax.parts.violation import Violation
 from phymotion_jax.physical.ramps import ramp, unit, worst
 from phymotion_jax.physical.scene import Scene

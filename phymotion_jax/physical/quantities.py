@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
-from phymotion_jax.parts.kinematic import fold, range_excess
+from phymotion_jax.parts.ranges import fold, range_excess
 from phymotion_jax.parts.self_penetration import link_overlap
 from phymotion_jax.physical import contact, dynamic, kinematic
 from phymotion_jax.physical.power import lift, mean_power

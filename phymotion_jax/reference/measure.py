@@ -8,7 +8,7 @@ from phymotion_jax.body.skin import Skin
 from phymotion_jax.dynamics import Backend
 from phymotion_jax.errors import ModelError
 from phymotion_jax.motion import MotionBatch
-from phymotion_jax.parts import kinematic
+from phymotion_jax.paper import kinematic
 from phymotion_jax.parts.findings import Findings
 from phymotion_jax.parts.self_penetration import method
 from phymotion_jax.parts.violation import Violation

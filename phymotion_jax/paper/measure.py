@@ -8,7 +8,7 @@ from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.skin import Skin
 from phymotion_jax.dynamics import Backend
 from phymotion_jax.motion import MotionBatch
-from phymotion_jax.parts import contact, dynamic, kinematic
+from phymotion_jax.paper import contact, dynamic, kinematic
 from phymotion_jax.parts.findings import Findings
 from phymotion_jax.parts.self_penetration import link_overlap, method
 from phymotion_jax.parts.violation import Violation
