@@ -38,14 +38,18 @@ def ground_penetration(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset)
 
 
 def floating(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
-    """Force that the body needs while nothing is there to give it: support out of thin air, or a
-    pull that makes it fall faster than it can."""
+    """Force that the body needs while nothing is there to give it."""
     del humanoid
-    force = jnp.maximum(unsupported(scene), pulled_down(scene))
-    return whole_body(ramp(force, preset.unsupported_bw, preset.smooth))
+    return whole_body(ramp(unsupported(scene), preset.unsupported_bw, preset.smooth))
 
 
 def unsupported(scene: Scene) -> Float[Array, "B T"]:
+    """Force needed while nothing touches, in body weights: support out of thin air, or a pull that
+    makes the body fall faster than it can."""
+    return jnp.maximum(held_up(scene), pulled_down(scene))
+
+
+def held_up(scene: Scene) -> Float[Array, "B T"]:
     """Force needed while nothing touches, in body weights, less what the low-pass smears of the
     pushes before and after over the flight between them."""
     state, touch = scene.state, scene.stands

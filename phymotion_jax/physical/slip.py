@@ -11,7 +11,7 @@ from phymotion_jax.kernels.tree import take_rows
 from phymotion_jax.kernels.windows import moving_sum
 from phymotion_jax.loads import forces_on, support_sizes
 from phymotion_jax.parts.violation import Violation
-from phymotion_jax.physical.contact import unsupported
+from phymotion_jax.physical.contact import held_up
 from phymotion_jax.physical.ramps import ramp, worst
 from phymotion_jax.physical.scene import Scene
 from phymotion_jax.physical.supports import support_links, support_velocity
@@ -127,7 +127,7 @@ def _mean_speed(scene: Scene, chords: _Chords) -> Float[Array, "2 B T"]:
 def _chords(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> _Chords:
     """Ways of both feet; a body that lies on something else may slide them as an arm."""
     state = scene.state
-    held = ramp(unsupported(scene), preset.unsupported_bw, preset.smooth)
+    held = ramp(held_up(scene), preset.unsupported_bw, preset.smooth)
     # Noise adds to the square of a chord: what jitter alone would make is taken off it.
     noise = _CHORD_NOISE * scene.roughness.place_noise
     feet = [_foot_steps(scene, humanoid, sole, held) for sole in humanoid.feet]
