@@ -1,7 +1,10 @@
 """Anatomical angles of joints by swing and twist, and how far they lie outside their range."""
 
+import math
+
 import jax.numpy as jnp
-from jaxtyping import Array
+import numpy as np
+from jaxtyping import Array, Float
 
 from phymotion_jax.kernels.vectors import Quat, Vec, quat_conj, quat_log, quat_mul, quat_normalize
 
@@ -27,6 +30,31 @@ def swing_twist(quat: Quat, axis: int) -> Vec:
     swing = list(quat_log(quat_mul(quat, quat_conj(twist))))
     swing[axis] = quat_log(twist)[axis]
     return tuple(swing)  # pyright: ignore[reportReturnType]
+
+
+_RAISED, _UP = (math.cos(math.radians(degrees)) for degrees in (130.0, 150.0))
+"""From hanging: up to there a twist is told from there, and not at all from the other on."""
+
+
+def hanging_twist(quat: Quat, hangs: Float[np.ndarray, "*rows 1 1"]) -> Array:
+    """Turn of a bone about itself as it is told from where the bone hangs, in radians about x.
+
+    Of a bone that lies along x at rest, `swing_twist` tells it from there. The two differ by as
+    much as half a turn where the bone is neither (Codman's paradox: an arm that is raised forwards
+    to overhead is turned by that much from the T-pose, and not at all from hanging). Straight up,
+    any twist from hanging is as near as another: it fades out there.
+
+    Args:
+      quat: unit quaternions from rest.
+      hangs: of each row, the turn about z, a quarter either way, that makes the bone hang along -y.
+    """
+    none, kind = np.zeros_like(hangs), quat[0].dtype
+    back = (np.cos(0.5 * hangs), none, none, -np.sin(0.5 * hangs))
+    w, x, y, z = quat_mul(quat, tuple(jnp.asarray(c, kind) for c in back))  # pyright: ignore
+    twist = swing_twist((w, x, y, z), 1)[1]
+    raised = 1.0 - 2.0 * (x**2 + z**2)  # cosine of the angle from hanging
+    told = jnp.clip((raised - _UP) / (_RAISED - _UP), 0.0, 1.0)
+    return told * jnp.asarray(np.sin(hangs), kind) * twist  # hanging, x points down or up
 
 
 def outside_range(angles: Vec, low: Vec, high: Vec) -> Array:

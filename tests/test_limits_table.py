@@ -8,6 +8,7 @@ and whether a human can do it.
 from dataclasses import dataclass
 from functools import reduce
 from operator import mul
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +20,8 @@ from phymotion_jax.body.limits import human_limits
 from phymotion_jax.body.skeleton import BODY_NAMES, N_BODIES, PARENTS, body_index
 from phymotion_jax.body.template import default_template
 from phymotion_jax.kernels.dynamics import link_motion
-from phymotion_jax.kernels.ranges import outside_range, swing_twist
 from phymotion_jax.kernels.vectors import unstack
+from phymotion_jax.parts.ranges import range_excess
 
 ATOL = 3e-6  # radians: float32 roundings of angles up to pi
 LEFT, UP, FRONT = np.eye(3)
@@ -111,6 +112,18 @@ POSES: dict[str, Pose] = {
     "ear below the shoulder": Pose(neck(0, 0, -80), False, "vertex", "head", LEFT),
     # arms: the palms of the T-pose look down
     "arm hanging": Pose({"left_shoulder": (0, 0, -85)}, True, "left_elbow", "left_shoulder", -UP),
+    "hanging arm turned in 80": Pose(
+        {"left_shoulder": product(("z", -85), ("x", 80))}, True, "palm", "left_hand", -FRONT
+    ),
+    "hanging arm turned in 130": Pose(
+        {"left_shoulder": product(("z", -85), ("x", 130))}, False, "palm", "left_hand", -FRONT
+    ),
+    "hanging arm turned out 100": Pose(
+        {"left_shoulder": product(("z", -85), ("x", -100))}, True, "palm", "left_hand", FRONT
+    ),
+    "hanging arm turned out 170": Pose(
+        {"left_shoulder": product(("z", -85), ("x", -170))}, False, "palm", "left_hand", LEFT
+    ),
     "arm overhead": Pose({"left_shoulder": (0, 0, 90)}, True, "left_elbow", "left_shoulder", UP),
     "arm in front": Pose(
         {"left_shoulder": (0, -90, 0)}, True, "left_elbow", "left_shoulder", FRONT
@@ -214,21 +227,13 @@ def placed(poses: list[Rotation]):
 
 def excess(poses: list[Rotation]) -> np.ndarray:
     """How far each anatomical joint (columns) is outside its range in each pose, in degrees."""
-    limits, out = human_limits(), []
-    for row, chain in enumerate(limits.chains):
-        chained = []
-        for pose in poses:
-            whole = Rotation.identity()
-            for link in chain.links:
-                whole = whole * pose[link]
-            chained.append(whole.as_quat(scalar_first=True))
-        columns = (jnp.asarray(c, jnp.float32)[None, None] for c in np.transpose(chained))
-        got = swing_twist(tuple(columns), axis=chain.twist_axis)  # pyright: ignore
-        value = np.stack([np.asarray(c)[0, 0] for c in got])
-        low, high = limits.low[row] - limits.margin, limits.high[row] + limits.margin
-        got = outside_range(*(tuple(map(jnp.asarray, v)) for v in (value, low, high)))  # pyright: ignore
-        out.append(np.degrees(np.asarray(got)))
-    return np.stack(out, axis=-1)
+    limits = human_limits()
+    quat = np.stack([pose.as_quat(scalar_first=True) for pose in poses])  # poses, links, 4
+    rows = tuple(jnp.asarray(quat[..., c].T[:, None], jnp.float32) for c in range(4))
+    state = SimpleNamespace(joints=SimpleNamespace(quat=rows))
+    low, high = limits.low - limits.margin, limits.high + limits.margin
+    body = SimpleNamespace(ranges=limits.chains, range_low=low, range_high=high)
+    return np.degrees(range_excess(state, body))[:, 0].T  # pyright: ignore
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from phymotion_jax.kernels.ranges import outside_range, swing_twist
+from phymotion_jax.kernels.ranges import hanging_twist, outside_range, swing_twist
 
 N = 512  # one shape for all, so that each function is compiled once
 ATOL = 3e-6  # radians: float32 roundings of angles up to pi
@@ -130,6 +130,32 @@ def test_gradient_is_finite_everywhere(axis, rng):
     assert np.isfinite(got).all()
     # 2 by the components at rest, as the logarithm has
     np.testing.assert_allclose(got[1:, 0, 0, 0], 2.0, atol=10 * ATOL)
+
+
+@pytest.mark.parametrize("hangs", [-90.0, 90.0], ids=["left", "right"])
+def test_twist_from_hanging(hangs, rng):
+    """A hanging bone is turned about itself, then raised by the shortest way."""
+    turn, raised = rng.uniform(-170.0, 170.0, N), rng.uniform(0.0, 180.0, N)
+    way = rng.uniform(-np.pi, np.pi, N)
+    level = np.stack([np.cos(way), np.zeros(N), np.sin(way)], axis=-1)
+    lift = Rotation.from_rotvec(raised[:, None] * level, degrees=True)
+    whole = lift * Rotation.from_euler("y", turn[:, None], degrees=True)
+    whole = whole * Rotation.from_euler("z", hangs, degrees=True)
+    quat = columns(whole.as_quat(scalar_first=True))
+    got = np.degrees(hanging_twist(quat, np.radians(np.full((1, 1, 1), hangs))))[0, 0]
+    about_x = np.sign(hangs) * turn
+    low, high = raised < 130.0, raised > 150.0
+    np.testing.assert_allclose(got[low], about_x[low], atol=np.degrees(20 * ATOL))
+    assert (got[high] == 0.0).all()
+    assert (np.abs(got) <= np.abs(about_x) + 0.01)[~high].all()
+
+
+def test_gradient_from_hanging_is_finite(rng):
+    quat = random_rotations(rng).as_quat(scalar_first=True)
+    quat[:4] = np.eye(4)
+    hangs = np.full((1, 1, 1), -0.5 * np.pi)
+    slope = jax.grad(lambda q: jnp.sum(hanging_twist(q, hangs)))(columns(quat))
+    assert np.isfinite(np.stack(slope)).all()
 
 
 def test_excess_is_numpys(rng):

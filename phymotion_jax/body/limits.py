@@ -21,6 +21,10 @@ class RangeChain:
     twist_axis: int
     """0, 1 or 2: the axis of the link, at rest, along its bone."""
 
+    hangs: float = 0.0
+    """Turn about z that makes a bone along x hang, in radians: its twist is told from there too. 0
+    where rest alone tells it."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -72,7 +76,9 @@ def human_limits() -> Limits:
             torque[index, way] = [weaker[k] for k in ("soft", "hard")]
         if joint in joints:
             links = tuple(body_index(prefix + link) for link in joints[joint]["chain"])
-            chains.append(RangeChain(links, "xyz".index(joints[joint]["twist_axis"])))
+            axis = "xyz".index(joints[joint]["twist_axis"])
+            hangs = float(np.radians(joints[joint].get("hangs_deg_about_z", 0.0)))
+            chains.append(RangeChain(links, axis, -hangs if prefix == "right_" else hangs))
             ends = np.radians([joints[joint]["range_deg"][axis] for axis in "xyz"])
             if prefix == "right_":  # the mirror image: y and z change their signs
                 ends[1:] = -ends[1:, ::-1]

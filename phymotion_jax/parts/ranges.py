@@ -9,24 +9,43 @@ from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.limits import RangeChain
-from phymotion_jax.kernels.ranges import outside_range, swing_twist
+from phymotion_jax.kernels.ranges import hanging_twist, outside_range, swing_twist
 from phymotion_jax.kernels.tree import take_rows
-from phymotion_jax.kernels.vectors import Quat, quat_angle, quat_mul, unstack
+from phymotion_jax.kernels.vectors import Quat, Vec, quat_angle, quat_mul, unstack
 from phymotion_jax.state import State
 
 
 def range_excess(state: State, humanoid: Humanoid) -> Float[Array, "R B T"]:
-    """Angle of each anatomical joint beyond its range and margin, in radians."""
-    chains = humanoid.ranges
+    """Angle of each anatomical joint beyond its range and margin, in radians.
+
+    A joint whose twist is told from two places is where it is less far outside.
+    """
+    chains, ends = humanoid.ranges, (humanoid.range_low, humanoid.range_high)
     turned = _chain_rotations(state.joints.quat, chains)
-    angles, order = [], []
+    angles = _angles(turned, chains)
+    excess = outside_range(angles, *map(unstack, ends))  # pyright: ignore[reportArgumentType]
+    rows = [row for row, chain in enumerate(chains) if chain.hangs]
+    if not rows:
+        return excess
+    hangs = np.array([chains[row].hangs for row in rows])[:, None, None]
+    again = (hanging_twist(_rows(turned, rows), hangs), *(take_rows(c, rows) for c in angles[1:]))
+    again = outside_range(again, *(unstack(end[np.array(rows)]) for end in ends))  # pyright: ignore
+    less = jnp.minimum(take_rows(excess, rows), again)
+    at = list(range(len(chains)))
+    for k, row in enumerate(rows):
+        at[row] = len(chains) + k
+    return take_rows(jnp.concatenate([excess, less]), at)
+
+
+def _angles(turned: Quat, chains: Sequence[RangeChain]) -> Vec:
+    """About x, y and z, in the order of the chains; those with one twist axis go together."""
+    found, order = [], []
     for axis, rows in _grouped([chain.twist_axis for chain in chains]):
-        angles.append(swing_twist(_rows(turned, rows), axis))
+        found.append(swing_twist(_rows(turned, rows), axis))
         order += rows
-    joined = tuple(jnp.concatenate(c) for c in zip(*angles, strict=True))
-    low, high = (unstack(c[np.array(order)]) for c in (humanoid.range_low, humanoid.range_high))
-    excess = outside_range(joined, low, high)  # pyright: ignore[reportArgumentType]
-    return take_rows(excess, np.argsort(order).tolist())
+    joined = (jnp.concatenate(c) for c in zip(*found, strict=True))
+    back = np.argsort(order).tolist()
+    return tuple(take_rows(c, back) for c in joined)  # pyright: ignore[reportReturnType]
 
 
 def fold(quat: Quat, chains: Sequence[RangeChain]) -> Float[Array, "R B T"]:
