@@ -199,6 +199,20 @@ def look(clean, wrong):
     return np.degrees(head.magnitude().max())
 
 
+def wrung(clean, wrong):
+    """Degrees by which the left upper arm is turned about itself from where it would hang; it
+    points where it did in the middle, and the right one is as it was."""
+    turns = posed(wrong)[0]
+    whole = turns[9].inv() * turns[body_index("left_shoulder")]
+    middle = inside(wrong)
+    pointed = posed(clean)[0][9].inv() * posed(clean)[0][body_index("left_shoulder")]
+    apart = np.cross(whole.apply([1.0, 0.0, 0.0]), pointed.apply([1.0, 0.0, 0.0]))[middle]
+    assert np.linalg.norm(apart, axis=-1)[len(apart) // 2] < 1e-3
+    from_hanging = whole * Rotation.from_euler("z", 90, degrees=True)
+    quat = from_hanging.as_quat(canonical=True)[middle]
+    return np.degrees(-2.0 * np.arctan2(quat[:, 1], quat[:, 3])).max()
+
+
 def pace(clean, wrong):
     return (clean.n_frames - 1) / (wrong.n_frames - 1)
 
@@ -251,6 +265,7 @@ MEASURES = {
     "knee_backwards": lambda clean, wrong: -bend(wrong, "left_knee", "left_ankle", 0).max(),
     "elbow_backwards": lambda clean, wrong: bend(wrong, "left_elbow", "left_wrist", 1).max(),
     "head_turned": look,
+    "arm_wrung": wrung,
     "spine_folded": folded,
     "limb_through_body": in_chest,
     "too_fast": pace,
@@ -316,6 +331,7 @@ def test_everything_else_stays(motion, name, level):
 
 
 SEEDED = {
+    "arm_wrung",
     *("skate_slow", "skate_fast", "spin", "impossible_lean", "joint_jitter", "root_jitter"),
     *("teleport", "pop", "knee_backwards", "elbow_backwards", "head_turned", "limb_through_body"),
     *("glide_lying", "spine_folded", "shaking", "position_noise", "rotation_noise"),

@@ -114,7 +114,7 @@ def reach(
     fold = np.arctan2(s, c) + (-folded if backwards else folded)
     lower = SO3.multiply(about(hinge, fold), lower)
     end = turned(upper, bones[0] + turned(lower, bones[1]))
-    return SO3.multiply(_shortest_turn(end, target), upper), lower
+    return SO3.multiply(shortest_turn(end, target), upper), lower
 
 
 def with_feet(
@@ -155,7 +155,7 @@ def with_feet(
     return with_links(motion, links).replace(root_pos=root_pos.astype(np.float32))
 
 
-def _shortest_turn(
+def shortest_turn(
     start: Float[np.ndarray, "T 3"], stop: Float[np.ndarray, "T 3"]
 ) -> Float[np.ndarray, "T 4"]:
     """Smallest rotations from one direction to another, not its opposite."""

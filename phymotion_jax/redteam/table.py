@@ -137,6 +137,11 @@ _TABLE = (
         turns.head_turned,
     ),
     Violation(
+        "arm_wrung", "kinematic", ("kin.joint_limit",), (120.0, 140.0, 170.0), "deg",
+        "upper arms turn inwards by 70 to 95, and authors differ by 10",
+        turns.arm_wrung,
+    ),
+    Violation(
         "spine_folded", "kinematic", ("kin.joint_limit",), (40.0, 55.0, 70.0), "deg",
         "clean clips bend one part of a spine against another by up to 60 in all; weak has 80",
         turns.spine_folded,

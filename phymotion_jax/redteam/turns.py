@@ -26,6 +26,7 @@ from phymotion_jax.redteam.posing import (
     lowest_height,
     offsets,
     reach,
+    shortest_turn,
     turned,
     with_feet,
 )
@@ -149,6 +150,22 @@ def head_turned(motion: Motion, angle: float, seed: int = 0) -> Motion:
     """
     axis = side_of(seed) * UNIT_Y
     return _bent(motion, {body_index("neck"): axis, body_index("head"): axis}, 0.5 * angle)
+
+
+def arm_wrung(motion: Motion, angle: float, seed: int = 0) -> Motion:
+    """One upper arm is turned inwards about itself, by degrees from where it would hang, in the
+    middle half: an even seed takes the left. It points where it pointed; what hangs on it follows.
+    """
+    side = side_of(seed)
+    collar, shoulder = _sided("collar", side), _sided("shoulder", side)
+    quat, frames = motion.joint_quat.astype(np.float64), np.ones(motion.n_frames)
+    arm = turned(SO3.multiply(quat[:, collar], quat[:, shoulder]), side * UNIT_X)
+    raised = shortest_turn(np.broadcast_to(-UNIT_Y, arm.shape), arm)
+    inwards = about(-side * UNIT_Y, np.radians(angle) * frames)
+    hanging = about(-side * UNIT_Z, 0.5 * np.pi * frames)
+    goal = SO3.multiply(raised, SO3.multiply(inwards, hanging))
+    goal = SO3.multiply(SO3.inverse(quat[:, collar]), goal)
+    return with_links(motion, {shoulder: blend(quat[:, shoulder], goal, middle_half(motion))})
 
 
 def spine_folded(motion: Motion, angle: float, seed: int = 0) -> Motion:
