@@ -35,26 +35,36 @@ def swing_twist(quat: Quat, axis: int) -> Vec:
 _RAISED, _UP = (math.cos(math.radians(degrees)) for degrees in (130.0, 150.0))
 """From hanging: up to there a twist is told from there, and not at all from the other on."""
 
+_HALF = math.sqrt(0.5)
 
-def hanging_twist(quat: Quat, hangs: Float[np.ndarray, "*rows 1 1"]) -> Array:
-    """Turn of a bone about itself as it is told from where the bone hangs, in radians about x.
 
-    Of a bone that lies along x at rest, `swing_twist` tells it from there. The two differ by as
-    much as half a turn where the bone is neither (Codman's paradox: an arm that is raised forwards
-    to overhead is turned by that much from the T-pose, and not at all from hanging). Straight up,
-    any twist from hanging is as near as another: it fades out there.
+def arm_twist(quat: Quat, hangs: Float[np.ndarray, "*rows 1 1"]) -> Array:
+    """Turn of an arm about itself, inwards, from where it hangs and is raised the shortest way.
+
+    From the T-pose, `swing_twist` tells half a turn of an arm that is raised forwards to overhead
+    (Codman's paradox). From hanging, an arm that is led across the chest seems turned inwards by as
+    much as it goes beyond straight ahead: there it is told from straight ahead. Straight up, any
+    twist from hanging is as near as another: it fades out there.
 
     Args:
-      quat: unit quaternions from rest.
-      hangs: of each row, the turn about z, a quarter either way, that makes the bone hang along -y.
+      quat: unit quaternions from rest, where the arm lies along x or against it.
+      hangs: of each row, the turn about z, a quarter either way, that makes the arm hang along -y.
+
+    Returns:
+      Radians, about x.
     """
-    none, kind = np.zeros_like(hangs), quat[0].dtype
-    back = (np.cos(0.5 * hangs), none, none, -np.sin(0.5 * hangs))
-    w, x, y, z = quat_mul(quat, tuple(jnp.asarray(c, kind) for c in back))  # pyright: ignore
-    twist = swing_twist((w, x, y, z), 1)[1]
+    kind = quat[0].dtype
+    side = jnp.asarray(np.sin(hangs), kind)
+    back = (_HALF, 0.0, 0.0, -_HALF * side)  # from hanging to rest
+    hanging = quat_mul(quat, back)  # pyright: ignore[reportArgumentType]
+    ahead = quat_mul(quat, quat_mul(back, (_HALF, _HALF, 0.0, 0.0)))  # pyright: ignore
+    turned = side * swing_twist(hanging, 1)[1]
+    across = jnp.maximum(-side * swing_twist(ahead, 2)[2], 0.0)
+    w, x, y, z = hanging
+    inwards = (turned > 0.0) & (side * (w * z - x * y) > 0.0)  # and pointing to the other side
+    twist = jnp.where(inwards, jnp.minimum(turned, across), turned)
     raised = 1.0 - 2.0 * (x**2 + z**2)  # cosine of the angle from hanging
-    told = jnp.clip((raised - _UP) / (_RAISED - _UP), 0.0, 1.0)
-    return told * jnp.asarray(np.sin(hangs), kind) * twist  # hanging, x points down or up
+    return jnp.clip((raised - _UP) / (_RAISED - _UP), 0.0, 1.0) * twist
 
 
 def outside_range(angles: Vec, low: Vec, high: Vec) -> Array:

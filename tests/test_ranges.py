@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from phymotion_jax.kernels.ranges import hanging_twist, outside_range, swing_twist
+from phymotion_jax.kernels.ranges import arm_twist, outside_range, swing_twist
 
 N = 512  # one shape for all, so that each function is compiled once
 ATOL = 3e-6  # radians: float32 roundings of angles up to pi
@@ -134,7 +134,7 @@ def test_gradient_is_finite_everywhere(axis, rng):
 
 @pytest.mark.parametrize("hangs", [-90.0, 90.0], ids=["left", "right"])
 def test_twist_from_hanging(hangs, rng):
-    """A hanging bone is turned about itself, then raised by the shortest way."""
+    """A hanging arm is turned about itself, then raised by the shortest way, not across."""
     turn, raised = rng.uniform(-170.0, 170.0, N), rng.uniform(0.0, 180.0, N)
     way = rng.uniform(-np.pi, np.pi, N)
     level = np.stack([np.cos(way), np.zeros(N), np.sin(way)], axis=-1)
@@ -142,19 +142,32 @@ def test_twist_from_hanging(hangs, rng):
     whole = lift * Rotation.from_euler("y", turn[:, None], degrees=True)
     whole = whole * Rotation.from_euler("z", hangs, degrees=True)
     quat = columns(whole.as_quat(scalar_first=True))
-    got = np.degrees(hanging_twist(quat, np.radians(np.full((1, 1, 1), hangs))))[0, 0]
+    got = np.degrees(arm_twist(quat, np.radians(np.full((1, 1, 1), hangs))))[0, 0]
     about_x = np.sign(hangs) * turn
-    low, high = raised < 130.0, raised > 150.0
-    np.testing.assert_allclose(got[low], about_x[low], atol=np.degrees(20 * ATOL))
-    assert (got[high] == 0.0).all()
-    assert (np.abs(got) <= np.abs(about_x) + 0.01)[~high].all()
+    points = whole.apply([-np.sign(hangs), 0.0, 0.0])
+    across = (-np.sign(hangs) * points[:, 0] < 0.0) & (about_x > 0.0)
+    told, up = (raised < 130.0) & ~across, raised > 150.0
+    assert told.sum() > 100 and across.sum() > 50
+    np.testing.assert_allclose(got[told], about_x[told], atol=np.degrees(20 * ATOL))
+    assert (got[up] == 0.0).all()
+    assert (np.abs(got) <= np.abs(about_x) + 0.01)[~up].all()
+
+
+@pytest.mark.parametrize("hangs", [-90.0, 90.0], ids=["left", "right"])
+def test_an_arm_led_across_is_not_turned_inwards(hangs):
+    """From straight ahead with the palm down on, horizontally: turned by a quarter, as it was."""
+    ahead = np.linspace(0.0, 160.0, N)  # from the T-pose, forwards
+    whole = Rotation.from_euler("y", np.sign(hangs) * ahead[:, None], degrees=True)
+    quat = columns(whole.as_quat(scalar_first=True))
+    got = np.degrees(arm_twist(quat, np.radians(np.full((1, 1, 1), hangs))))[0, 0]
+    np.testing.assert_allclose(got, np.minimum(ahead, 90.0), atol=np.degrees(20 * ATOL))
 
 
 def test_gradient_from_hanging_is_finite(rng):
     quat = random_rotations(rng).as_quat(scalar_first=True)
     quat[:4] = np.eye(4)
     hangs = np.full((1, 1, 1), -0.5 * np.pi)
-    slope = jax.grad(lambda q: jnp.sum(hanging_twist(q, hangs)))(columns(quat))
+    slope = jax.grad(lambda q: jnp.sum(arm_twist(q, hangs)))(columns(quat))
     assert np.isfinite(np.stack(slope)).all()
 
 

@@ -22,8 +22,8 @@ class RangeChain:
     """0, 1 or 2: the axis of the link, at rest, along its bone."""
 
     hangs: float = 0.0
-    """Turn about z that makes a bone along x hang, in radians: its twist is told from there too. 0
-    where rest alone tells it."""
+    """Turn about z that makes an arm hang that lies along x, in radians: its twist is told from
+    there. 0 where it is told from rest."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,39 +10,28 @@ from jaxtyping import Array, Float
 
 from phymotion_jax.body.humanoid import Humanoid
 from phymotion_jax.body.limits import RangeChain
-from phymotion_jax.kernels.ranges import hanging_twist, outside_range, swing_twist
+from phymotion_jax.kernels.ranges import arm_twist, outside_range, swing_twist
 from phymotion_jax.kernels.tree import take_rows
 from phymotion_jax.kernels.vectors import Quat, Vec, quat_angle, quat_mul, unstack
 from phymotion_jax.state import State
 
 
 def range_excess(state: State, humanoid: Humanoid) -> Float[Array, "R B T"]:
-    """Angle of each anatomical joint beyond its range and margin, in radians.
-
-    A joint whose twist is told from two places is where it is less far outside.
-    """
-    chains, ends = humanoid.ranges, (humanoid.range_low, humanoid.range_high)
-    turned = _chain_rotations(state.joints.quat, chains)
-    angles = _angles(turned, chains)
-    excess = outside_range(angles, *map(unstack, ends))  # pyright: ignore[reportArgumentType]
-    rows = [row for row, chain in enumerate(chains) if chain.hangs]
-    if not rows:
-        return excess
-    hangs = np.array([chains[row].hangs for row in rows])[:, None, None]
-    again = (hanging_twist(_rows(turned, rows), hangs), *(take_rows(c, rows) for c in angles[1:]))
-    again = outside_range(again, *(unstack(end[np.array(rows)]) for end in ends))  # pyright: ignore
-    less = jnp.minimum(take_rows(excess, rows), again)
-    at = list(range(len(chains)))
-    for k, row in enumerate(rows):
-        at[row] = len(chains) + k
-    return take_rows(jnp.concatenate([excess, less]), at)
+    """Angle of each anatomical joint beyond its range and margin, in radians."""
+    angles = _angles(_chain_rotations(state.joints.quat, humanoid.ranges), humanoid.ranges)
+    ends = (unstack(end) for end in (humanoid.range_low, humanoid.range_high))
+    return outside_range(angles, *ends)  # pyright: ignore[reportArgumentType]
 
 
 def _angles(turned: Quat, chains: Sequence[RangeChain]) -> Vec:
-    """About x, y and z, in the order of the chains; those with one twist axis go together."""
+    """About x, y and z, in the order of the chains; those of one kind go together."""
     found, order = [], []
-    for axis, rows in _grouped([chain.twist_axis for chain in chains]):
-        found.append(swing_twist(_rows(turned, rows), axis))
+    for (axis, arm), rows in _grouped([(c.twist_axis, c.hangs != 0.0) for c in chains]):
+        angles = swing_twist(_rows(turned, rows), axis)
+        if arm:
+            hangs = np.array([chains[row].hangs for row in rows])[:, None, None]
+            angles = (arm_twist(_rows(turned, rows), hangs), *angles[1:])
+        found.append(angles)
         order += rows
     joined = (jnp.concatenate(c) for c in zip(*found, strict=True))
     back = np.argsort(order).tolist()
@@ -72,7 +62,7 @@ def _chain_rotations(quat: Quat, chains: Sequence[RangeChain]) -> Quat:
     return _rows(joined, np.argsort(order).tolist())
 
 
-def _grouped(keys: Sequence[int]) -> list[tuple[int, list[int]]]:
+def _grouped(keys: Sequence[Any]) -> list[tuple[Any, list[int]]]:
     """Each key, in ascending order, and the places that have it."""
     return [(key, [k for k, own in enumerate(keys) if own == key]) for key in sorted(set(keys))]
 
