@@ -24,8 +24,9 @@ from scipy.spatial.transform import Rotation
 
 from phymotion_jax.body.skeleton import BODY_NAMES, PARENTS, body_index
 from phymotion_jax.body.template import default_template
+from phymotion_jax.redteam.posing import shortest_turn
 
-_FEET = {"left": "L", "right": "R"}
+_SIDES = {"left": "L", "right": "R"}
 
 BONES: dict[str, tuple[str, str | None, str | None]] = {
     "pelvis": ("Hips", None, None),
@@ -35,7 +36,7 @@ BONES: dict[str, tuple[str, str | None, str | None]] = {
     "head": ("Head", None, None),
     **{
         f"{side}_{joint}": (f"{bone}_{s}", end and f"{end}_{s}", tip and f"{side}_{tip}")
-        for side, s in _FEET.items()
+        for side, s in _SIDES.items()
         for joint, bone, end, tip in (
             ("collar", "Shoulder", "UpperArm", "shoulder"),
             ("shoulder", "UpperArm", "LowerArm", "elbow"),
@@ -65,7 +66,7 @@ class Options:
     """A folder of BVH files."""
 
     target: tyro.conf.Positional[Path]
-    """Where the motion files go, under the same names."""
+    """Where the motion files go, under the same names, in the same folders."""
 
     upright: Path
     """A file on whose first frame the person stands upright, with hanging arms."""
@@ -109,9 +110,12 @@ def read(path: Path) -> Capture:
     table = np.loadtxt(lines[3:], ndmin=2)
     if len(table) != int(lines[1].split(":")[1]):
         raise ValueError(f"{len(table)} frames, where the file says {lines[1].split(':')[1]}")
+    joints = list(_joints(head))
+    if table.shape[1] != (wanted := sum(len(channels) for *_, channels in joints)):
+        raise ValueError(f"{table.shape[1]} columns of {wanted} channels")
     turn: dict[str, Rotation] = {}
     place: dict[str, np.ndarray] = {}
-    for name, parent, offset, channels in _joints(head):
+    for name, parent, offset, channels in joints:
         columns, table = dict(zip(channels, table.T, strict=False)), table[:, len(channels) :]
         axes = [channel[0] for channel in channels if channel.endswith("rotation")]
         angles = np.stack([columns[f"{axis}rotation"] for axis in axes], axis=-1)
@@ -155,7 +159,8 @@ def fit(capture: Capture) -> Fit:
         aligned[joint] = aligned[_FOREARM[joint]] if joint in _FOREARM else facing
         if end is not None and tip is not None:
             at_rest = facing.apply(rest[body_index(tip)] - rest[body_index(joint)])
-            aligned[joint] = _shortest(at_rest, place[end] - place[bone]) * facing
+            turn = shortest_turn(at_rest[None], (place[end] - place[bone])[None])[0]
+            aligned[joint] = Rotation.from_quat(turn, scalar_first=True) * facing
     captured = _length(place, ("UpperLeg_L", "LowerLeg_L", "Foot_L"))
     own = _length(dict(zip(BODY_NAMES, rest, strict=True)), ("left_hip", "left_knee", "left_ankle"))
     turns = {j: capture.turn[BONES[j][0]][0].inv() * turn for j, turn in aligned.items()}
@@ -190,13 +195,6 @@ def _facing(left: Float[np.ndarray, "3"]) -> Rotation:
     return Rotation.from_euler("y", np.arctan2(-left[2], left[0]))
 
 
-def _shortest(old: Float[np.ndarray, "3"], new: Float[np.ndarray, "3"]) -> Rotation:
-    """The least turn from one direction to another."""
-    axis = np.cross(old, new)
-    angle = np.arctan2(np.linalg.norm(axis), old @ new)
-    return Rotation.from_rotvec(angle * axis / max(float(np.linalg.norm(axis)), 1e-12))
-
-
 def _length(place: dict[str, np.ndarray], joints: tuple[str, ...]) -> float:
     ways = [place[a] - place[b] for a, b in pairwise(joints)]
     return float(sum(np.linalg.norm(way) for way in ways))
@@ -205,17 +203,21 @@ def _length(place: dict[str, np.ndarray], joints: tuple[str, ...]) -> float:
 def main(options: Options) -> int:
     """Convert every file; one that cannot be read is named."""
     hung = fit(read(options.upright))
-    options.target.mkdir(parents=True, exist_ok=True)
+    paths = sorted(options.source.rglob("*.bvh"))[:: options.every]
+    if not paths:
+        print(f"{options.source}: no .bvh files", file=sys.stderr)
     failed = 0
-    for path in sorted(options.source.rglob("*.bvh"))[:: options.every]:
+    for path in paths:
         try:
             arrays = smpl_arrays(read(path), hung)
         except (ValueError, KeyError, IndexError) as error:
             failed += 1
             print(f"{path}: {type(error).__name__}: {error}", file=sys.stderr)
             continue
-        np.savez(options.target / f"{path.stem}.npz", allow_pickle=False, **arrays)
-    return int(failed > 0)
+        target = options.target / path.relative_to(options.source).with_suffix(".npz")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(target, allow_pickle=False, **arrays)
+    return int(failed > 0 or not paths)
 
 
 if __name__ == "__main__":

@@ -130,3 +130,19 @@ def test_a_file_that_cannot_be_read_is_named(capture, capsys):
     assert bvh_clips.main(options) == 1
     assert "broken.bvh" in capsys.readouterr().err
     assert (folder / "out" / "clip.npz").is_file()
+
+
+def test_a_row_that_is_too_long_and_no_file_at_all(capture, capsys):
+    folder = capture[0]
+    (folder / "deep").mkdir()
+    text = (folder / "clip.bvh").read_text().rstrip().split("\n")
+    rows = [*text[:-FRAMES], *(row + " 0.0" for row in text[-FRAMES:])]
+    (folder / "deep" / "long.bvh").write_text("\n".join(rows))
+    options = bvh_clips.Options(folder, folder / "out", folder / "clip.bvh")
+    assert bvh_clips.main(options) == 1
+    assert "channels" in capsys.readouterr().err
+    (folder / "deep" / "long.bvh").write_text("\n".join(text))
+    assert bvh_clips.main(options) == 0
+    assert (folder / "out" / "deep" / "long.npz").is_file()
+    (folder / "none").mkdir()
+    assert bvh_clips.main(bvh_clips.Options(folder / "none", folder, folder / "clip.bvh")) == 1

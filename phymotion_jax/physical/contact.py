@@ -64,7 +64,8 @@ def pulled_down(scene: Scene) -> Float[Array, "B T"]:
     """Force downwards, beside gravity's, that is needed while nothing touches, in body weights.
     What the low-pass smears into a flight are pushes, which point upwards: it excuses none."""
     needed = needed_wrench(scene.state)[0]
-    return stored((1.0 - scene.stands) * jnp.maximum(-needed[2], 0.0))  # with 29 supports, else
+    # Else XLA works it out once more for each of the supports.
+    return stored((1.0 - scene.stands) * jnp.maximum(-needed[2], 0.0))
 
 
 def balance(scene: Scene, humanoid: Humanoid, preset: PhysicalPreset) -> Violation:
